@@ -1,0 +1,172 @@
+//! [`Access`], [`Claim`], [`Flight`]: who may fill a key, and how everybody else learns what became of it.
+//!
+//! A claim owns one flight of the index and ends it in exactly one way: published, refreshed, refused or, when it is
+//! dropped, abandoned. Invariants: one claim a key; the index is changed before the flight's followers are woken.
+//!
+//! Deliberately not here: bytes ([`Fill`]) and the decision who should claim.
+
+use std::sync::Arc;
+
+use crate::fill::{self, Begun};
+use crate::flight::{Flying, Landing};
+use crate::store::Inner;
+use crate::{BodyState, Contents, Digest, Entry, Failure, Fill, Key};
+
+/// What [`Writer::lookup_or_claim`](crate::Writer::lookup_or_claim) found, in one atomic step.
+pub enum Access<C: Contents> {
+    /// An entry that the caller's test accepted.
+    Found(Arc<Entry<C>>),
+    /// Somebody else holds the claim; wait for the decision.
+    Flying(Flight<C>),
+    /// The caller now holds the claim.
+    Claimed(Claim<C>),
+}
+
+/// The flight of a store's claim.
+type Flown<C> = Flying<Arc<Entry<C>>, <C as Contents>::Refusal>;
+
+/// A flight somebody else leads.
+pub struct Flight<C: Contents>(pub(crate) Arc<Flown<C>>);
+
+/// How a flight ended.
+pub enum Decision<C: Contents> {
+    /// There is an entry now (its body may still grow).
+    Entry(Arc<Entry<C>>),
+    /// There is none, and this is why.
+    Refused(C::Refusal),
+    /// The claim was dropped without a word (its task died or was stopped): claiming again is sensible.
+    Abandoned,
+}
+
+impl<C: Contents> Flight<C> {
+    /// Waits for the decision.
+    pub async fn decided(self) -> Decision<C> {
+        match self.0.decided().await {
+            Landing::Entry(entry) => Decision::Entry(entry),
+            Landing::Refused(refusal) => Decision::Refused(refusal),
+            Landing::Abandoned => Decision::Abandoned,
+        }
+    }
+}
+
+/// The right to fill one key. Exactly one exists per key; dropping it ends the flight as abandoned.
+pub struct Claim<C: Contents> {
+    store: Arc<Inner<C>>,
+    key: Key,
+    name: Arc<str>,
+    previous: Option<Arc<Entry<C>>>,
+    /// `None` once the flight has ended.
+    flight: Option<Arc<Flown<C>>>,
+}
+
+/// What is known of a body before its first byte.
+#[derive(Clone, Copy, Debug)]
+pub struct BodySpec {
+    /// Length the origin declared.
+    pub length: Option<u64>,
+    /// Digest the origin or a repository promised: the last block (up to 64 KiB) is committed only when the whole body matches it.
+    pub promised: Option<Digest>,
+}
+
+/// The store cannot take the body.
+#[derive(Clone, Debug)]
+pub enum Refused {
+    /// Longer than the whole quota, or the quota is used up.
+    NoSpace {
+        /// Bytes asked for.
+        wanted: u64,
+        /// Bytes in use or reserved.
+        used: u64,
+        /// The quota.
+        quota: u64,
+    },
+    /// The disk refused.
+    Disk(Failure),
+}
+
+impl<C: Contents> Claim<C> {
+    pub(crate) fn new(
+        store: &Arc<Inner<C>>,
+        key: Key,
+        name: &Arc<str>,
+        previous: Option<Arc<Entry<C>>>,
+        flight: Arc<Flown<C>>,
+    ) -> Self {
+        Self { store: store.clone(), key, name: name.clone(), previous, flight: Some(flight) }
+    }
+
+    /// The claimed key.
+    pub fn key(&self) -> Key {
+        self.key
+    }
+
+    /// The entry that the caller's test did not accept, if there was one.
+    pub fn previous(&self) -> Option<&Arc<Entry<C>>> {
+        self.previous.as_ref()
+    }
+
+    /// Reserves space, creates the body, puts the entry in the index in place of the previous one and wakes
+    /// everybody who waits for this flight: from now on they follow the body. The previous entry is held until the
+    /// fill ends, and gets its place back when that ends badly. On refusal the claim comes back.
+    pub async fn publish(
+        self,
+        head: C::Head,
+        spec: BodySpec,
+    ) -> Result<(Arc<Entry<C>>, Fill<C>), (Self, Refused)> {
+        match fill::begin(&self.store.shared, spec).await {
+            Ok(begun) => Ok(self.put(head, begun, spec)),
+            Err(refused) => Err((self, refused)),
+        }
+    }
+
+    /// The previous entry's body goes on under a new head (304). The claim comes back when there was no previous
+    /// entry, or it has been removed or its body has failed meanwhile.
+    pub fn refresh(mut self, head: C::Head) -> Result<Arc<Entry<C>>, Self> {
+        let Some(body) = self.previous.as_ref().map(|previous| previous.body.clone()) else {
+            return Err(self);
+        };
+        if matches!(body.state(), BodyState::Failed(_)) {
+            return Err(self);
+        }
+        let entry = self.entry(head, body);
+        let same = |known: &Arc<Entry<C>>| Arc::ptr_eq(&known.body, &entry.body);
+        if self.store.index.republish(&self.key, same, entry.clone()).is_none() {
+            return Err(self);
+        }
+        self.land(Landing::Entry(entry.clone()));
+        Ok(entry)
+    }
+
+    /// Ends the flight without an object; a previous entry stays.
+    pub fn refuse(mut self, refusal: C::Refusal) {
+        self.store.index.release(&self.key);
+        self.land(Landing::Refused(refusal));
+    }
+
+    fn put(mut self, head: C::Head, begun: Begun, spec: BodySpec) -> (Arc<Entry<C>>, Fill<C>) {
+        let entry = self.entry(head, begun.body.clone());
+        let replaced = self.store.index.publish(&self.key, entry.clone());
+        let fill = Fill::new(&self.store, &entry, replaced, begun, spec);
+        self.land(Landing::Entry(entry.clone()));
+        (entry, fill)
+    }
+
+    fn entry(&self, head: C::Head, body: Arc<crate::Body>) -> Arc<Entry<C>> {
+        Arc::new(Entry { key: self.key, name: self.name.clone(), head: Arc::new(head), body })
+    }
+
+    fn land(&mut self, landing: Landing<Arc<Entry<C>>, C::Refusal>) {
+        if let Some(flight) = self.flight.take() {
+            flight.decide(landing);
+        }
+    }
+}
+
+impl<C: Contents> Drop for Claim<C> {
+    fn drop(&mut self) {
+        if self.flight.is_some() {
+            self.store.index.release(&self.key);
+            self.land(Landing::Abandoned);
+        }
+    }
+}

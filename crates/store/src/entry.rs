@@ -1,0 +1,26 @@
+//! [`Entry`]: what is known about one key, and [`Contents`]: the types its owner keeps there.
+
+use std::sync::Arc;
+
+use crate::{Body, Key};
+
+/// The types that the owner of a store keeps in it. The store carries these values and never looks inside.
+pub trait Contents: Send + Sync + 'static {
+    /// What is known about an object besides its bytes.
+    type Head: Send + Sync + 'static;
+    /// Why a claim ended without an object; handed to everybody who waited for it.
+    type Refusal: Clone + Send + Sync + 'static;
+}
+
+/// Key → head and body. Immutable: a new head makes a new entry around the same body, so a reader keeps
+/// one consistent view for as long as it holds the [`Arc`].
+pub struct Entry<C: Contents> {
+    /// Identity.
+    pub key: Key,
+    /// The key as text, for people; without secrets.
+    pub name: Arc<str>,
+    /// What the owner knows about the object.
+    pub head: Arc<C::Head>,
+    /// The bytes, complete or still growing.
+    pub body: Arc<Body>,
+}

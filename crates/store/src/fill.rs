@@ -1,0 +1,320 @@
+//! [`Fill`]: writes one growing body.
+//!
+//! Owned by the task that claimed the key. Small bodies go to memory; others through a [`Pipeline`] to their file.
+//! Invariants: bytes are reserved before they are taken; a body ends exactly once, and one that ends badly has left
+//! the index before the fill's owner hears of it.
+//!
+//! Deliberately not here: where bytes come from, retries.
+
+mod pipeline;
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use tokio::sync::oneshot;
+
+use self::pipeline::Pipeline;
+use crate::body::LAST_BLOCK;
+use crate::files::open::OpenFile;
+use crate::quota::NoSpace;
+use crate::shared::{Completed, Shared};
+use crate::store::Inner;
+use crate::{Body, BodySpec, BodyState, Contents, Digest, Entry, Failure, Refused, reasons};
+
+/// Longest declared length of a body that grows in memory.
+const SMALL: u64 = 64 << 10;
+/// Bytes committed at once.
+const STEP: usize = 256 << 10;
+/// Shorter pieces are copied together, so that a batch has few of them and they do not pin long buffers.
+const SHORT: usize = 16 << 10;
+
+/// A body that can take bytes, and its file unless it is small.
+pub(crate) struct Begun {
+    pub(crate) body: Arc<Body>,
+    file: Option<Arc<OpenFile>>,
+}
+
+/// Reserves space and creates the body.
+pub(crate) async fn begin(shared: &Arc<Shared>, spec: BodySpec) -> Result<Begun, Refused> {
+    let full = |NoSpace { wanted, used, quota }| Refused::NoSpace { wanted, used, quota };
+    let reservation = shared.quota.reserve(spec.length.unwrap_or(0)).map_err(full)?;
+    if let Some(length) = spec.length.filter(|length| *length <= SMALL && shared.has_memory()) {
+        return Ok(Begun { body: Body::in_memory(shared, length, reservation), file: None });
+    }
+    let body = Body::in_file(shared, spec.length, reservation);
+    let growing = body.clone();
+    let created = shared.pool.run(move || growing.shared.create(&growing)).await.flatten();
+    let file = created.map_err(Refused::Disk)?;
+    Ok(Begun { body, file: Some(file) })
+}
+
+/// Writes one growing body. Dropping it fails the body (`blame: Us`, reason `fill_abandoned`).
+/// A failed body's entry leaves the index at once, and the one that it had replaced comes back.
+pub struct Fill<C: Contents> {
+    store: Arc<Inner<C>>,
+    entry: Arc<Entry<C>>,
+    /// What the entry has replaced in the index.
+    replaced: Option<Arc<Entry<C>>>,
+    promised: Option<Digest>,
+    received: u64,
+    batch: Batch,
+    /// `None`: the body is small.
+    pipeline: Option<Arc<Pipeline>>,
+    /// How the body ended.
+    end: Option<Result<(), Failure>>,
+}
+
+/// Bytes on their way to the file, few and long pieces.
+#[derive(Default)]
+pub(crate) struct Batch {
+    pieces: Vec<Bytes>,
+    short: BytesMut,
+    length: usize,
+}
+
+impl<C: Contents> Fill<C> {
+    pub(crate) fn new(
+        store: &Arc<Inner<C>>,
+        entry: &Arc<Entry<C>>,
+        replaced: Option<Arc<Entry<C>>>,
+        begun: Begun,
+        spec: BodySpec,
+    ) -> Self {
+        let pipeline = begun.file.map(|file| {
+            let (store, entry, replaced) = (store.clone(), entry.clone(), replaced.clone());
+            let on_failure = move || store.unlist(&entry, replaced.as_ref());
+            Pipeline::new(begun.body, file, spec.promised.is_some(), Box::new(on_failure))
+        });
+        store.shared.metrics.fills.inc();
+        Self {
+            store: store.clone(),
+            entry: entry.clone(),
+            replaced,
+            promised: spec.promised,
+            received: 0,
+            batch: Batch::default(),
+            pipeline,
+            end: None,
+        }
+    }
+
+    /// The growing body.
+    pub fn body(&self) -> &Arc<Body> {
+        &self.entry.body
+    }
+
+    /// Bytes taken so far (written or buffered): where a resumed transfer goes on.
+    pub fn received(&self) -> u64 {
+        self.received
+    }
+
+    /// Takes the next bytes. Commits in steps of at most 256 KiB; the first bytes are committed at once. Waits (bounded
+    /// buffering) when disk or hashing lag behind. Fails when the body outgrows its declared length (reason
+    /// `origin_long_body`), space (`no_space`) or the disk fails (`disk_error`). Not to be cancelled half-way, unless
+    /// the fill ends with it.
+    pub async fn write(&mut self, bytes: Bytes) -> Result<(), Failure> {
+        if let Some(end) = &self.end {
+            return end.clone();
+        }
+        let taken = self.take(bytes).await;
+        taken.inspect_err(|failure| self.end_failed(failure.clone()))
+    }
+
+    /// Commits what is buffered, so that followers of a slow origin do not wait for a full step.
+    /// The owner calls this when no bytes came for 5 ms.
+    pub async fn flush(&mut self) -> Result<(), Failure> {
+        if let Some(end) = &self.end {
+            return end.clone();
+        }
+        let flushed = self.flush_batch().await;
+        flushed.inspect_err(|failure| self.end_failed(failure.clone()))
+    }
+
+    /// Ends the body: all bytes written, length checked against the declared one (`origin_short_body`),
+    /// digest checked against the promised one (`digest_mismatch`), then complete; equal bodies become one.
+    pub async fn finish(mut self) -> Result<Digest, Failure> {
+        if let Some(Err(failure)) = &self.end {
+            return Err(failure.clone());
+        }
+        let Completed { digest, twin } =
+            self.complete().await.inspect_err(|failure| self.end_failed(failure.clone()))?;
+        self.end = Some(Ok(()));
+        if let Some(twin) = twin {
+            self.store.merge(&self.entry, &twin);
+        }
+        Ok(digest)
+    }
+
+    /// Ends the body as failed: followers get what is committed and then the failure.
+    pub fn fail(mut self, failure: Failure) {
+        self.end_failed(failure);
+    }
+
+    async fn take(&mut self, mut bytes: Bytes) -> Result<(), Failure> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let first = self.received == 0;
+        self.received += bytes.len() as u64;
+        self.reserve()?;
+        let Some(pipeline) = self.pipeline.clone() else {
+            self.take_in_memory(bytes, first);
+            return Ok(());
+        };
+        while !bytes.is_empty() {
+            let room = STEP - self.batch.length;
+            self.batch.push(bytes.split_to(bytes.len().min(room)));
+            if first || self.batch.length == STEP {
+                pipeline.push(self.batch.take())?;
+                pipeline.room().await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn take_in_memory(&self, bytes: Bytes, first: bool) {
+        let body = &self.entry.body;
+        let start = self.received - bytes.len() as u64;
+        body.push_memory(bytes);
+        if self.promised.is_some() {
+            return;
+        }
+        body.growth.commit(start..self.received);
+        if body.declared == Some(self.received) {
+            body.growth.whole(self.received);
+        } else if first {
+            body.growth.wake();
+        }
+    }
+
+    /// Sees to it that the bytes received so far may be stored.
+    fn reserve(&self) -> Result<(), Failure> {
+        let body = &self.entry.body;
+        match body.declared {
+            Some(declared) if self.received > declared => Err(reasons::long_body(declared)),
+            Some(_) => Ok(()),
+            None => {
+                let mut reservation = body.reservation.lock();
+                let reservation = reservation.as_mut().expect("a living body has its reservation");
+                reservation.cover(self.received).map_err(reasons::no_space)
+            }
+        }
+    }
+
+    async fn flush_batch(&mut self) -> Result<(), Failure> {
+        let Some(pipeline) = &self.pipeline else {
+            self.entry.body.growth.wake();
+            return Ok(());
+        };
+        if self.batch.length > 0 {
+            pipeline.push(self.batch.take())?;
+        }
+        pipeline.written().await
+    }
+
+    async fn complete(&mut self) -> Result<Completed, Failure> {
+        self.flush_batch().await?;
+        let body = self.entry.body.clone();
+        if let Some(declared) = body.declared.filter(|declared| *declared != self.received) {
+            return Err(reasons::short_body(declared, self.received));
+        }
+        if self.promised.is_none() {
+            body.growth.whole(self.received);
+        }
+        match self.pipeline.clone() {
+            None => complete_memory(body, self.promised).await,
+            Some(pipeline) => self.complete_file(body, &pipeline).await,
+        }
+    }
+
+    async fn complete_file(&self, body: Arc<Body>, pipeline: &Pipeline) -> Result<Completed, Failure> {
+        let length = self.received;
+        if let Some(reservation) = body.reservation.lock().as_mut() {
+            reservation.shrink_to(length);
+        }
+        let digest = pipeline.digest().await?;
+        if let Some(promised) = self.promised.filter(|promised| *promised != digest) {
+            return Err(reasons::digest_mismatch(&promised, &digest));
+        }
+        body.growth.commit(0..length);
+        let (shared, file) = (body.shared.clone(), pipeline.file().clone());
+        shared.pool.run(move || body.shared.complete_file(&body, length, digest, file)).await.flatten()
+    }
+
+    fn end_failed(&mut self, failure: Failure) {
+        if self.end.is_some() {
+            return;
+        }
+        self.end = Some(Err(failure.clone()));
+        // A fill that is dropped while it finishes may have completed its body.
+        if self.entry.body.state() != BodyState::Complete {
+            // Whoever learns of the failure from the body finds no entry any more.
+            self.store.unlist(&self.entry, self.replaced.as_ref());
+            self.entry.body.growth.fail(failure.clone());
+        }
+        if let Some(pipeline) = &self.pipeline {
+            pipeline.stop(failure);
+        }
+    }
+}
+
+/// Hashes, completes and then persists a body in memory, in one disk job that answers before it writes.
+async fn complete_memory(body: Arc<Body>, promised: Option<Digest>) -> Result<Completed, Failure> {
+    let shared = body.shared.clone();
+    let permit = shared.pool.enter().await;
+    let (reply, result) = oneshot::channel();
+    let settling = shared.settling();
+    let job = move || {
+        let completed = body.shared.complete_memory(&body, promised);
+        let unique = completed.as_ref().ok().filter(|completed| completed.twin.is_none());
+        let digest = unique.map(|completed| completed.digest);
+        // The fill may have been dropped meanwhile; the body is complete all the same.
+        let _ = reply.send(completed);
+        if let Some(digest) = digest {
+            body.shared.persist(&body, digest);
+        }
+        // The body first: it may be its end.
+        drop(body);
+        drop(settling);
+    };
+    shared.pool.push_with(permit, job);
+    result.await.map_err(|_| reasons::disk_job_lost()).flatten()
+}
+
+impl<C: Contents> Drop for Fill<C> {
+    fn drop(&mut self) {
+        self.end_failed(reasons::fill_abandoned());
+        self.store.shared.metrics.fills.dec();
+    }
+}
+
+impl Batch {
+    fn push(&mut self, bytes: Bytes) {
+        self.length += bytes.len();
+        if bytes.len() < SHORT {
+            self.short.extend_from_slice(&bytes);
+            return;
+        }
+        self.close_short();
+        self.pieces.push(bytes);
+    }
+
+    fn take(&mut self) -> Self {
+        self.close_short();
+        std::mem::take(self)
+    }
+
+    fn close_short(&mut self) {
+        if !self.short.is_empty() {
+            self.pieces.push(self.short.split().freeze());
+        }
+    }
+}
+
+/// How many bytes may be committed when `written` are in the file, while the digest is not known.
+fn releasable(written: u64, declared: Option<u64>, promised: bool) -> u64 {
+    if !promised {
+        return written;
+    }
+    written.min(declared.unwrap_or(written).saturating_sub(LAST_BLOCK))
+}

@@ -1,0 +1,50 @@
+//! A concurrently readable disk cache: entries (key → head, body) and bodies (plain content files), with
+//! single-flight claims, bodies that can be read while they grow, and an exact byte quota. Knows no HTTP.
+//!
+//! The store opens into two sides. [`Reader`] finds entries and reads bodies; it can be given to anybody.
+//! [`Writer`] claims, fills, replaces and removes; only the owner of the caching decisions holds it.
+//!
+//! # Invariants
+//! 1. Published bytes never change in place.
+//! 2. Extents only grow until a body is complete or failed.
+//! 3. At most one flight per key.
+//! 4. A follower gets exactly the bytes that were written, in order, or a [`Failure`]: never a clean end
+//!    on a short body.
+//! 5. Quota counts bytes until the last holder of a body lets go.
+//! 6. No executor thread waits for a disk.
+
+#![deny(unsafe_code)]
+
+mod body;
+mod claim;
+mod digest;
+mod entry;
+mod extents;
+mod failure;
+mod files;
+mod fill;
+mod flight;
+mod growth;
+mod index;
+mod key;
+#[cfg(all(test, loom))]
+mod loom_tests;
+mod metrics;
+mod quota;
+mod reasons;
+mod shared;
+mod store;
+mod sync;
+#[cfg(test)]
+#[cfg(not(loom))]
+mod tests;
+mod waiters;
+
+pub use body::{Body, BodyReader, BodyState, Chunk, FileRange};
+pub use claim::{Access, BodySpec, Claim, Decision, Flight, Refused};
+pub use digest::{Digest, InvalidDigest};
+pub use entry::{Contents, Entry};
+pub use failure::{Blame, Failure, Retry};
+pub use fill::Fill;
+pub use key::Key;
+pub use store::{Config, OpenError, Reader, Usage, Writer, open};

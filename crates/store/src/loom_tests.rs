@@ -1,0 +1,185 @@
+//! loom's view of claim, follow and drain: the interleavings of a few threads on the real primitives.
+//!
+//! Run with `RUSTFLAGS="--cfg loom" cargo test -p store --release --lib loom`.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+
+use loom::sync::Notify;
+use loom::thread;
+
+use crate::body::{Next, next};
+use crate::flight::Landing;
+use crate::growth::{Growth, Phase};
+use crate::index::{Index, Probed};
+use crate::metrics::Level;
+use crate::waiters::Ticket;
+use crate::{Digest, Failure, Key, reasons};
+
+const KEY: Key = Key::new([7; 16]);
+const DIGEST: Digest = Digest::new([1; 32]);
+
+type Entries = Index<u32, &'static str>;
+
+fn index() -> Arc<Entries> {
+    Arc::new(Index::new(Level::default(), Level::default()))
+}
+
+/// A follower's loop as [`BodyReader`](crate::BodyReader) runs it: bytes handed out, and how it ended.
+fn drain(growth: &Growth) -> (u64, Result<(), Failure>) {
+    let mut position = 0;
+    let mut ticket = Ticket::default();
+    loop {
+        let range = position..u64::MAX;
+        let poll = std::future::poll_fn(|cx| {
+            growth.waiters.poll_until(&mut ticket, cx, || next(growth, None, range.clone(), None))
+        });
+        match block_on(poll) {
+            Next::Take(to) => {
+                assert!(to > position);
+                position = to;
+            }
+            Next::End => return (position, Ok(())),
+            Next::Fail(failure) => return (position, Err(failure)),
+        }
+    }
+}
+
+#[test]
+fn of_two_claims_one_flies_and_the_other_gets_its_entry() {
+    model(|| {
+        let index = index();
+        let run = |index: Arc<Entries>, entry: u32| match index.probe(&KEY, |_| true) {
+            Probed::Claimed { flight, .. } => {
+                index.publish(&KEY, entry);
+                flight.decide(Landing::Entry(entry));
+                (true, entry)
+            }
+            Probed::Found(entry) => (false, entry),
+            Probed::Flying(flight) => match block_on(flight.decided()) {
+                Landing::Entry(entry) => (false, entry),
+                other => panic!("{other:?}"),
+            },
+        };
+        let other = index.clone();
+        let other = thread::spawn(move || run(other, 2));
+        let mine = run(index.clone(), 1);
+        let other = other.join().expect("no panic");
+        assert!(mine.0 != other.0, "exactly one leads");
+        assert_eq!(mine.1, other.1);
+        assert_eq!(index.get(&KEY), Some(mine.1));
+    });
+}
+
+#[test]
+fn a_dropped_claim_wakes_all_and_frees_the_key() {
+    model(|| {
+        let index = index();
+        let Probed::Claimed { flight, .. } = index.probe(&KEY, |_| true) else { panic!("the key is free") };
+        let waiters: Vec<_> = (0..2)
+            .map(|_| {
+                let flight = flight.clone();
+                thread::spawn(move || block_on(flight.decided()))
+            })
+            .collect();
+        index.release(&KEY);
+        flight.decide(Landing::Abandoned);
+        for waiter in waiters {
+            assert_eq!(waiter.join().expect("no panic"), Landing::Abandoned);
+        }
+        assert!(matches!(index.probe(&KEY, |_| true), Probed::Claimed { .. }));
+    });
+}
+
+#[test]
+fn no_commit_is_lost_on_a_follower_going_to_sleep() {
+    model(|| {
+        let growth = Arc::new(Growth::new());
+        let fill = growth.clone();
+        let fill = thread::spawn(move || {
+            fill.commit(0..1);
+            fill.wake();
+        });
+        let seen = block_on(growth.waiters.until(|| Some(growth.committed()).filter(|seen| *seen > 0)));
+        assert_eq!(seen, 1);
+        fill.join().expect("no panic");
+    });
+}
+
+#[test]
+fn a_finish_reaches_a_reader_after_all_bytes() {
+    model(|| {
+        let growth = Arc::new(Growth::new());
+        let fill = growth.clone();
+        let fill = thread::spawn(move || {
+            fill.commit(0..2);
+            fill.wake();
+            fill.commit(2..3);
+            assert!(fill.complete(3, DIGEST));
+        });
+        assert_eq!(drain(&growth), (3, Ok(())));
+        fill.join().expect("no panic");
+        assert_eq!(growth.phase(), Phase::Complete(3, DIGEST));
+    });
+}
+
+#[test]
+fn a_dropped_fill_fails_its_followers_after_what_is_committed() {
+    model(|| {
+        let growth = Arc::new(Growth::new());
+        let fill = growth.clone();
+        let fill = thread::spawn(move || {
+            fill.commit(0..2);
+            assert!(fill.fail(reasons::fill_abandoned()));
+        });
+        let follower = growth.clone();
+        let follower = thread::spawn(move || drain(&follower));
+        let expected = (2, Err(reasons::fill_abandoned()));
+        assert_eq!(drain(&growth), expected);
+        assert_eq!(follower.join().expect("no panic"), expected);
+        fill.join().expect("no panic");
+    });
+}
+
+#[test]
+fn a_failure_and_a_finish_leave_one_end() {
+    model(|| {
+        let growth = Arc::new(Growth::new());
+        let fill = growth.clone();
+        let fill = thread::spawn(move || fill.complete(0, DIGEST));
+        let failed = growth.fail(reasons::fill_abandoned());
+        let completed = fill.join().expect("no panic");
+        assert!(completed != failed);
+        assert_eq!(matches!(growth.phase(), Phase::Failed(_)), failed);
+    });
+}
+
+/// Tries the interleavings with up to three preemptions; unbounded, the models with three threads take hours.
+fn model(run: impl Fn() + Sync + Send + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(3);
+    builder.check(run);
+}
+
+struct Parked(Notify);
+
+impl Wake for Parked {
+    fn wake(self: Arc<Self>) {
+        self.0.notify();
+    }
+}
+
+/// Runs a future on a loom thread. A lost wake-up leaves the thread waiting for ever, which loom reports.
+fn block_on<F: Future>(future: F) -> F::Output {
+    let parked = Arc::new(Parked(Notify::new()));
+    let waker = Waker::from(parked.clone());
+    let mut cx = Context::from_waker(&waker);
+    let mut future = pin!(future);
+    loop {
+        match future.as_mut().poll(&mut cx) {
+            Poll::Ready(value) => return value,
+            Poll::Pending => parked.0.wait(),
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! The locks and atomics that the claim and follow primitives are built on: `parking_lot` and `std`, or
+//! their `loom` twins under `--cfg loom`, so that loom can try every interleaving of them.
+//!
+//! Used by [`waiters`](crate::waiters), [`growth`](crate::growth), [`flight`](crate::flight) and
+//! [`index`](crate::index). Code that loom does not model uses `parking_lot` directly.
+
+pub(crate) use self::twins::{AtomicU64, Mutex, Ordering, RwLock};
+
+#[cfg(not(loom))]
+mod twins {
+    pub(crate) use std::sync::atomic::{AtomicU64, Ordering};
+
+    pub(crate) use parking_lot::{Mutex, RwLock};
+}
+
+#[cfg(loom)]
+mod twins {
+    pub(crate) use loom::sync::atomic::{AtomicU64, Ordering};
+    use loom::sync::{MutexGuard, RwLockReadGuard, RwLockWriteGuard};
+
+    /// loom's mutex with the surface of `parking_lot`'s.
+    pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
+
+    impl<T> Mutex<T> {
+        pub(crate) fn new(value: T) -> Self {
+            Self(loom::sync::Mutex::new(value))
+        }
+
+        pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+            self.0.lock().expect("a loom model ends at its first panic")
+        }
+    }
+
+    impl<T: Default> Default for Mutex<T> {
+        fn default() -> Self {
+            Self::new(T::default())
+        }
+    }
+
+    /// loom's reader-writer lock with the surface of `parking_lot`'s.
+    pub(crate) struct RwLock<T>(loom::sync::RwLock<T>);
+
+    impl<T> RwLock<T> {
+        pub(crate) fn new(value: T) -> Self {
+            Self(loom::sync::RwLock::new(value))
+        }
+
+        pub(crate) fn read(&self) -> RwLockReadGuard<'_, T> {
+            self.0.read().expect("a loom model ends at its first panic")
+        }
+
+        pub(crate) fn write(&self) -> RwLockWriteGuard<'_, T> {
+            self.0.write().expect("a loom model ends at its first panic")
+        }
+    }
+}
