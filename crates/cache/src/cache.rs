@@ -1,0 +1,132 @@
+//! [`Cache`]: the parts put together, and what is asked of the cache besides answers: counts, deletion, drain.
+//!
+//! Owns the store's write side, the origin, the memory of refusals and the limits on fills. Every door holds a
+//! clone. Decides nothing itself: `lookup` answers, `fill` fetches.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use prometheus_client::registry::Registry;
+use tokio::sync::Semaphore;
+
+use crate::fill::Live;
+use crate::metrics::{FillResult, Metrics};
+use crate::negative::Negatives;
+use crate::{Clock, Head, Origin, Refusal, Settings};
+
+/// What the cache keeps in the store.
+pub enum Http {}
+
+impl store::Contents for Http {
+    type Head = Head;
+    type Refusal = Refusal;
+}
+
+/// What the cache is built from.
+pub struct Parts {
+    /// The write side of the store; nobody else holds it.
+    pub store: store::Writer<Http>,
+    /// Where bytes come from.
+    pub origin: Arc<dyn Origin>,
+    /// The time of day.
+    pub clock: Arc<dyn Clock>,
+    /// Limits and spans.
+    pub settings: Settings,
+}
+
+/// Lifetime and present counts for status pages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Fills ever started.
+    pub fills_started: u64,
+    /// Fills that stored an object or confirmed the stored one.
+    pub fills_completed: u64,
+    /// Fills that ended without an object.
+    pub fills_failed: u64,
+    /// Bytes taken from origins.
+    pub origin_bytes: u64,
+    /// Refusals now remembered.
+    pub negatives: u64,
+    /// Fills between claim and the origin's first answer.
+    pub scheduled: u64,
+    /// Fills now writing.
+    pub filling: u64,
+}
+
+/// The cache. Clones share everything.
+#[derive(Clone)]
+pub struct Cache {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) store: store::Writer<Http>,
+    pub(crate) reader: store::Reader<Http>,
+    pub(crate) origin: Arc<dyn Origin>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) settings: Settings,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) negatives: Negatives,
+    /// One permit for each fill that may run.
+    pub(crate) turns: Arc<Semaphore>,
+    pub(crate) live: Live,
+}
+
+impl Cache {
+    /// Puts the parts together and registers the metrics.
+    pub fn new(parts: Parts, registry: &mut Registry) -> Self {
+        let Parts { store, origin, clock, settings } = parts;
+        let metrics = Metrics::register(registry);
+        let inner = Inner {
+            reader: store.reader(),
+            negatives: Negatives::new(&settings, Arc::clone(&metrics)),
+            turns: Arc::new(Semaphore::new(settings.max_fills.min(Semaphore::MAX_PERMITS))),
+            live: Live::new(),
+            store,
+            origin,
+            clock,
+            settings,
+            metrics,
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// Forgets the object (and any remembered refusal); those who read it go on. Says whether there was one.
+    pub fn delete(&self, key: &store::Key) -> bool {
+        self.inner.negatives.forget_all(*key);
+        self.inner.store.remove(key).is_some()
+    }
+
+    /// The read side of the store.
+    pub fn reader(&self) -> store::Reader<Http> {
+        self.inner.reader.clone()
+    }
+
+    /// The clock of all caching decisions.
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.inner.clock
+    }
+
+    /// Lifetime and present counts.
+    pub fn stats(&self) -> Stats {
+        let metrics = &self.inner.metrics;
+        let present = |gauge: &prometheus_client::metrics::gauge::Gauge| gauge.get().max(0).cast_unsigned();
+        Stats {
+            fills_started: metrics.fills_started.get(),
+            fills_completed: metrics.count(FillResult::Complete) + metrics.count(FillResult::Revalidated),
+            fills_failed: metrics.count(FillResult::Refused)
+                + metrics.count(FillResult::Failed)
+                + metrics.count(FillResult::DigestMismatch),
+            origin_bytes: metrics.origin_bytes.get(),
+            negatives: present(&metrics.negatives),
+            scheduled: present(&metrics.scheduled),
+            filling: present(&metrics.filling),
+        }
+    }
+
+    /// Stops starting fills, waits for running ones at most `grace`, then fails the rest (`draining`).
+    /// Stored and growing objects are still answered meanwhile.
+    pub async fn drain(&self, grace: Duration) {
+        self.inner.live.drain(grace).await;
+    }
+}

@@ -1,0 +1,40 @@
+//! HTTP caching decisions and single-flight fills. Knows no sockets and no file paths; defines the trait
+//! [`Origin`] that everything bytes come from implements.
+//!
+//! A [`Request`] comes from a door. `lookup` finds the object or claims the right to fetch it; `fill` fetches
+//! it on a task of its own; `answer` and `payload` make the [`Answer`] from what is stored, be it complete or
+//! still growing. Between two requests the cache owns only a memory of refusals (`negative`); objects and
+//! flights live in the store.
+#![forbid(unsafe_code)]
+
+mod answer;
+mod cache;
+mod clock;
+mod error;
+mod fill;
+mod head;
+mod lookup;
+mod metrics;
+mod negative;
+mod origin;
+mod outcome;
+mod payload;
+mod request;
+mod revalidate;
+mod settings;
+mod sweep;
+#[cfg(test)]
+mod tests;
+
+pub use answer::{Answer, Refusal};
+pub use cache::{Cache, Http, Parts, Stats};
+pub use clock::{Clock, SystemClock, Timestamp};
+pub use error::{Error, Kind};
+pub use head::{Confirmation, Head};
+pub use origin::{Origin, OriginBody, OriginRequest, OriginResponse};
+pub use outcome::Outcome;
+pub use payload::{Payload, Source};
+pub use request::{KeyHasher, Method, PassedField, Request, Target};
+pub use settings::Settings;
+// What doors need of the store's read side, so that they see one set of types.
+pub use store::{Blame, Chunk, Digest, Failure, FileRange, Retry};
