@@ -1,0 +1,17 @@
+//! Everything clients talk to: listeners, the wire, access rules, the fetch door, the admin door.
+//!
+//! A connection comes in through [`listen`], its bytes go out through [`wire`]; [`service::Service`] checks each
+//! request, routes it to a door, and tells [`access_log`] and [`metrics`] how it ended. Doors ask the `cache` and
+//! never name an origin.
+
+#![forbid(unsafe_code)]
+
+pub mod access;
+pub mod access_log;
+pub mod admin;
+pub mod fetch;
+pub mod listen;
+pub mod metrics;
+pub mod respond;
+pub mod service;
+pub mod wire;

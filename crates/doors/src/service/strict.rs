@@ -1,0 +1,138 @@
+//! What a request must be before any door sees it.
+//!
+//! hyper has parsed it and refused what is malformed; this refuses what two servers in a row could read differently
+//! (framing, target, host) and what can only be a mistake or a loop. Pure: looks at the head, changes nothing.
+
+use http::header::{self, HeaderMap};
+use http::request::Parts;
+use http::uri::Authority;
+use http::{Method, StatusCode, Version};
+use protocols::http::via::{self, Hops};
+
+use crate::respond::Refusal;
+
+/// Whether a request has a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Attached {
+    Nothing,
+    Body,
+}
+
+/// What is expected of every request.
+#[derive(Debug)]
+pub(super) struct Strictness {
+    /// Our pseudonym in `Via`.
+    name: Box<str>,
+    /// Most bytes of a request target.
+    max_target: usize,
+}
+
+impl Strictness {
+    pub(super) fn new(name: &str, max_target: usize) -> Self {
+        // As it stands in what we send, where not every character can.
+        let member = via::member(Version::HTTP_11, name);
+        let name =
+            member.to_str().ok().and_then(|member| member.split_once(' ')).map_or(name, |(_, name)| name);
+        Self { name: name.into(), max_target }
+    }
+
+    /// The refusal, when the request must not go on. The connection is to be closed after it.
+    pub(super) fn check(&self, head: &Parts, attached: Attached) -> Result<(), Refusal> {
+        self.check_target(head)?;
+        let mut via = Via::Absent;
+        for (name, value) in &head.headers {
+            match *name {
+                header::TRANSFER_ENCODING => {
+                    let detail = "no request here has a body in chunks; send it without `Transfer-Encoding`";
+                    return Err(Refusal::bad_request("transfer_encoding", detail));
+                }
+                header::EXPECT if !value.as_bytes().eq_ignore_ascii_case(b"100-continue") => {
+                    let detail = "the only expectation understood is `100-continue`";
+                    return Err(Refusal::new(StatusCode::EXPECTATION_FAILED, "expectation", detail));
+                }
+                header::VIA => via = Via::There,
+                _ => {}
+            }
+        }
+        check_host(head)?;
+        if via == Via::There {
+            self.check_hops(&head.headers)?;
+        }
+        if attached == Attached::Body && matches!(head.method, Method::GET | Method::HEAD) {
+            let detail = format!("a {} request has no body here; send it without one", head.method);
+            return Err(Refusal::bad_request("body", detail));
+        }
+        Ok(())
+    }
+
+    fn check_target(&self, head: &Parts) -> Result<(), Refusal> {
+        if matches!(head.method, Method::CONNECT | Method::TRACE) {
+            return Err(Refusal::method("GET, HEAD", format!("{} is not offered here", head.method)));
+        }
+        let path = head.uri.path_and_query().map_or(0, |path| path.as_str().len());
+        let authority = head.uri.authority().map_or(0, |authority| authority.as_str().len());
+        let length = path + authority;
+        if length > self.max_target {
+            let detail =
+                format!("the request target has {length} bytes; at most {} are taken", self.max_target);
+            return Err(Refusal::new(StatusCode::URI_TOO_LONG, "target_too_long", detail));
+        }
+        Ok(())
+    }
+
+    fn check_hops(&self, headers: &HeaderMap) -> Result<(), Refusal> {
+        if Hops::from_headers(headers, &self.name).ours == 0 {
+            return Ok(());
+        }
+        let detail = format!(
+            "the request has passed through `{}` before; an origin or proxy setting makes a circle",
+            self.name
+        );
+        Err(Refusal::new(StatusCode::LOOP_DETECTED, "loop", detail))
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Via {
+    Absent,
+    There,
+}
+
+/// `Host` is there when it must be, looks like a host, and is what the target says (RFC 9112 section 3.2).
+fn check_host(head: &Parts) -> Result<(), Refusal> {
+    let mut hosts = head.headers.get_all(header::HOST).iter();
+    let host = match (hosts.next(), hosts.next()) {
+        (Some(host), None) => host,
+        (Some(_), Some(_)) => {
+            return Err(Refusal::bad_request("host_twice", "send one `Host` field, not two"));
+        }
+        (None, _) if head.version == Version::HTTP_11 => {
+            return Err(Refusal::bad_request("host_missing", "HTTP/1.1 needs a `Host` field"));
+        }
+        (None, _) => return Ok(()),
+    };
+    if !host.as_bytes().iter().all(|byte| is_host_byte(*byte)) {
+        return Err(Refusal::bad_request(
+            "host_invalid",
+            "`Host` must be a host name or address, and a port",
+        ));
+    }
+    match head.uri.authority() {
+        Some(authority) if !is_same(authority, host.as_bytes(), head.uri.scheme_str()) => {
+            let detail = "the request target and `Host` name different servers; send the same in both";
+            Err(Refusal::bad_request("host_mismatch", detail))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Bytes of names, addresses in brackets, ports, and percent-encoded names.
+fn is_host_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b'~' | b':' | b'[' | b']' | b'%')
+}
+
+fn is_same(authority: &Authority, host: &[u8], scheme: Option<&str>) -> bool {
+    let default_port: &[u8] = if scheme == Some("https") { b":443" } else { b":80" };
+    let bare = |text: &[u8]| text.strip_suffix(default_port).unwrap_or(text).to_ascii_lowercase();
+    bare(authority.as_str().as_bytes()) == bare(host)
+}

@@ -1,0 +1,121 @@
+//! [`Peer`]: what the parts of one connection share.
+//!
+//! Made by `listen` for each connection; the service marks requests, the response body notes file views and hands in
+//! finished responses, the [`Wire`](super::Wire) settles them once their bytes are out. All three run on the
+//! connection's task (for HTTP/2 the bodies run on tasks of their own).
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+
+use parking_lot::Mutex;
+
+use super::extents::Extents;
+use crate::service::event::{Ending, Event, Recorder};
+
+/// The other end of a connection, and what its parts share.
+#[derive(Debug)]
+pub struct Peer {
+    /// Who connected to us; a proxy's address when one stands between.
+    pub address: SocketAddr,
+    pub(super) extents: Extents,
+    recorder: Recorder,
+    /// Requests ever begun.
+    begun: AtomicU32,
+    /// Requests whose response has not been handed over wholly.
+    active: AtomicU32,
+    http2: AtomicBool,
+    /// A response broke that only a reset can show to be short.
+    reset: AtomicBool,
+    /// Bytes the socket took.
+    written: AtomicU64,
+    /// Spares the lock when nothing is handed in.
+    has_unsettled: AtomicBool,
+    unsettled: Mutex<Vec<Event>>,
+}
+
+/// The protocol a request came by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Protocol {
+    Http1,
+    Http2,
+}
+
+impl Peer {
+    pub(crate) fn new(address: SocketAddr, recorder: Recorder) -> Self {
+        Self {
+            address,
+            extents: Extents::default(),
+            recorder,
+            begun: AtomicU32::new(0),
+            active: AtomicU32::new(0),
+            http2: AtomicBool::new(false),
+            reset: AtomicBool::new(false),
+            written: AtomicU64::new(0),
+            has_unsettled: AtomicBool::new(false),
+            unsettled: Mutex::new(Vec::new()),
+        }
+    }
+
+    pub(crate) const fn recorder(&self) -> &Recorder {
+        &self.recorder
+    }
+
+    pub(super) fn begin(&self, protocol: Protocol) {
+        self.begun.fetch_add(1, Relaxed);
+        self.active.fetch_add(1, Relaxed);
+        if protocol == Protocol::Http2 {
+            self.http2.store(true, Relaxed);
+        }
+    }
+
+    pub(super) fn end(&self) {
+        self.active.fetch_sub(1, Relaxed);
+    }
+
+    pub(super) fn begun(&self) -> u32 {
+        self.begun.load(Relaxed)
+    }
+
+    pub(super) fn is_active(&self) -> bool {
+        self.active.load(Relaxed) > 0
+    }
+
+    pub(super) fn is_http2(&self) -> bool {
+        self.http2.load(Relaxed)
+    }
+
+    /// Asks for a reset instead of a clean close.
+    pub(super) fn want_reset(&self) {
+        self.reset.store(true, Relaxed);
+    }
+
+    pub(super) fn wants_reset(&self) -> bool {
+        self.reset.load(Relaxed)
+    }
+
+    /// Bytes the socket took.
+    pub(super) fn written(&self) -> u64 {
+        self.written.load(Relaxed)
+    }
+
+    /// Counts bytes the socket took; only the wire calls this, so no atomic addition is needed.
+    pub(super) fn count_written(&self, bytes: usize) {
+        self.written.store(self.written() + bytes as u64, Relaxed);
+    }
+
+    /// Takes a response whose bytes are all on their way; the wire says later how it ended.
+    pub(super) fn hand_in(&self, event: Event) {
+        self.unsettled.lock().push(event);
+        self.has_unsettled.store(true, Relaxed);
+    }
+
+    /// Records what was handed in.
+    pub(super) fn settle(&self, ending: Ending) {
+        if !self.has_unsettled.swap(false, Relaxed) {
+            return;
+        }
+        for event in self.unsettled.lock().drain(..) {
+            self.recorder.record(event, ending);
+        }
+    }
+}
