@@ -1,0 +1,157 @@
+//! The commands. Each returns a sentence when it fails; this file turns that into exit codes: 0 done, 1 failed,
+//! 2 wrong usage or configuration. A reader of stdout that goes away is no panic.
+//!
+//! Deliberately knows nothing about serving: `serve` goes straight to `assemble`.
+
+pub(crate) mod arguments;
+mod client;
+mod get;
+mod status;
+mod wrap;
+
+use std::env;
+use std::ffi::OsString;
+use std::io::{self, ErrorKind, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::ArgMatches;
+use clap_complete::Shell;
+use http::{Method, StatusCode};
+
+use crate::config::{self, Config, Facts};
+use crate::serve;
+use client::Server;
+
+/// How long `delete` waits for the server.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Why a command did not do its work.
+enum Failed {
+    /// It was asked for something impossible; exit code 2.
+    Usage(String),
+    /// It tried; exit code 1.
+    Work(String),
+}
+
+impl From<String> for Failed {
+    fn from(problem: String) -> Self {
+        Self::Work(problem)
+    }
+}
+
+/// Does what the command line says.
+pub(crate) fn run() -> ExitCode {
+    let matches = arguments::command().get_matches();
+    let done = match matches.subcommand() {
+        None => serve(&matches),
+        Some(("serve", arguments)) => serve(arguments),
+        Some(("check-config", arguments)) => check_config(arguments),
+        Some(("get", arguments)) => with_server(arguments, async |server| get::run(arguments, server).await),
+        Some(("status", arguments)) => {
+            with_server(arguments, async |server| print(&status::run(arguments, server).await?))
+        }
+        Some(("delete", arguments)) => with_server(arguments, async |server| delete(arguments, server).await),
+        Some(("wrap", arguments)) => wrap(arguments),
+        Some(("completions", arguments)) => completions(arguments),
+        Some(("man", _)) => man(),
+        Some(("config-reference", _)) => print(&config::reference::markdown()).map_err(Failed::from),
+        Some((other, _)) => Err(Failed::Usage(format!("unknown command `{other}`"))),
+    };
+    let (code, problem) = match done {
+        Ok(()) => return ExitCode::SUCCESS,
+        Err(Failed::Usage(problem)) => (2, problem),
+        Err(Failed::Work(problem)) => (1, problem),
+    };
+    // Nobody may be left to read it.
+    drop(writeln!(io::stderr(), "standpipe: {problem}"));
+    ExitCode::from(code)
+}
+
+fn serve(arguments: &ArgMatches) -> Result<(), Failed> {
+    let config = configuration(arguments, None)?;
+    serve::run(config).map_err(Failed::Work)
+}
+
+fn check_config(arguments: &ArgMatches) -> Result<(), Failed> {
+    let config = configuration(arguments, arguments.get_one::<PathBuf>("file"))?;
+    for warning in &config.warnings {
+        drop(writeln!(io::stderr(), "standpipe: {warning}"));
+    }
+    let file = config.file.as_ref().map_or("none".to_owned(), |file| file.display().to_string());
+    print(&format!("# file: {file}\n{}", config::effective(&config)))?;
+    Ok(())
+}
+
+fn configuration(arguments: &ArgMatches, checked: Option<&PathBuf>) -> Result<Config, Failed> {
+    let environment: Vec<(OsString, OsString)> = env::vars_os().collect();
+    let facts = Facts::gather(|name| env::var_os(name));
+    let named = checked.or_else(|| arguments.get_one::<PathBuf>("config"));
+    config::load(arguments, named.map(PathBuf::as_path), &environment, &facts)
+        .map_err(|problems| Failed::Usage(problems.join("\nstandpipe: ")))
+}
+
+/// Runs a command that talks to the server.
+fn with_server(
+    arguments: &ArgMatches,
+    command: impl AsyncFnOnce(&Server) -> Result<(), String>,
+) -> Result<(), Failed> {
+    let server = named_server(arguments)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| format!("the runtime cannot start: {error}"))?;
+    runtime.block_on(command(&server)).map_err(Failed::Work)
+}
+
+fn named_server(arguments: &ArgMatches) -> Result<Server, Failed> {
+    Server::new(arguments.get_one::<String>("server").map(String::as_str)).map_err(Failed::Usage)
+}
+
+fn url(arguments: &ArgMatches) -> &str {
+    arguments.get_one::<String>("url").map_or("", String::as_str)
+}
+
+async fn delete(arguments: &ArgMatches, server: &Server) -> Result<(), String> {
+    let url = wrap::checked(url(arguments))?;
+    let response = server.send(Method::POST, "/api/v1/delete", &[("url", url.as_str())], PATIENCE).await?;
+    match response.status() {
+        StatusCode::OK | StatusCode::NO_CONTENT => Ok(()),
+        _ => Err(client::refusal(response, PATIENCE).await),
+    }
+}
+
+fn wrap(arguments: &ArgMatches) -> Result<(), Failed> {
+    let wrapped = wrap::wrap(&named_server(arguments)?, url(arguments)).map_err(Failed::Usage)?;
+    print(&format!("{wrapped}\n"))?;
+    Ok(())
+}
+
+fn completions(arguments: &ArgMatches) -> Result<(), Failed> {
+    let shell = arguments.get_one::<Shell>("shell").copied().unwrap_or(Shell::Bash);
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut arguments::command(), "standpipe", &mut script);
+    print(&String::from_utf8_lossy(&script))?;
+    Ok(())
+}
+
+fn man() -> Result<(), Failed> {
+    let mut page = Vec::new();
+    clap_mangen::Man::new(arguments::command())
+        .render(&mut page)
+        .map_err(|error| format!("the page cannot be made: {error}"))?;
+    print(&String::from_utf8_lossy(&page))?;
+    Ok(())
+}
+
+/// Writes to stdout. A reader that went away (`| head`) has what it wanted.
+fn print(text: &str) -> Result<(), String> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(format!("writing to stdout failed: {error}"))
+        }
+        _ => Ok(()),
+    }
+}

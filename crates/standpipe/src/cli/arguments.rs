@@ -1,0 +1,217 @@
+//! The command line: commands, flags and their help. The flags of `serve` are made from the table of configuration
+//! keys, so they cannot differ from it. Deliberately has no effects.
+
+use std::path::PathBuf;
+
+use clap::builder::ValueParser;
+use clap::{Arg, ArgAction, Command, value_parser};
+use clap_complete::Shell;
+
+use crate::config::reference::shown_default;
+use crate::config::{KEYS, Key, Shape};
+
+/// Flags that a first user looks for; the root's help shows only these.
+const SHOWN_AT_ROOT: [&str; 4] = ["server.listen", "store.directory", "store.quota", "origin.allow"];
+
+const ROOT_HELP: &str = "\
+Without a command, `standpipe` serves. Every configuration key is a flag: `standpipe serve --help` lists them.
+Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.";
+
+/// The whole command line.
+pub(crate) fn command() -> Command {
+    let root = Command::new("standpipe")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about(
+            "A caching server: every URL is fetched once, kept, checked, and streamed to everybody who asks",
+        )
+        .after_help(ROOT_HELP)
+        .args_conflicts_with_subcommands(true)
+        .arg(config_file())
+        .args(KEYS.iter().map(|key| key_flag(key).hide(!SHOWN_AT_ROOT.contains(&key.name))));
+    root.subcommands([
+        serve(),
+        get(),
+        status(),
+        delete(),
+        wrap(),
+        check_config(),
+        completions(),
+        Command::new("man").about("Print the manual page (roff)"),
+        Command::new("config-reference").about("Print the reference of all keys (Markdown)").hide(true),
+    ])
+}
+
+fn serve() -> Command {
+    Command::new("serve")
+        .about("Run the server (the default)")
+        .arg(config_file())
+        .args(KEYS.iter().map(key_flag))
+}
+
+fn check_config() -> Command {
+    Command::new("check-config")
+        .about("Print the effective configuration and where each value came from; 2 when it is not valid")
+        .arg(
+            Arg::new("file")
+                .value_name("FILE")
+                .value_parser(value_parser!(PathBuf))
+                .conflicts_with("config")
+                .help("The file to check instead of the usual one"),
+        )
+        .arg(config_file())
+        .args(KEYS.iter().map(|key| key_flag(key).hide(true)))
+}
+
+fn get() -> Command {
+    Command::new("get")
+        .about("Download a URL through the running server; ends with 0 only when all bytes are there and verified")
+        .args([url(), server()])
+        .arg(
+            Arg::new("output")
+                .short('o')
+                .long("output")
+                .value_name("FILE")
+                .value_parser(value_parser!(PathBuf))
+                .help("Where to write; `-` is stdout [default: last part of the URL's path]"),
+        )
+        .arg(
+            Arg::new("sha256")
+                .long("sha256")
+                .value_name("HEX")
+                .value_parser(sha256())
+                .help("The digest the bytes must have; server and client both check it"),
+        )
+        .arg(
+            Arg::new("ttl")
+                .long("ttl")
+                .value_name("TTL")
+                .help("Oldest copy to accept and how long to keep it, for example `1d`"),
+        )
+        .arg(
+            Arg::new("idle-timeout")
+                .long("idle-timeout")
+                .value_name("SECONDS")
+                .value_parser(value_parser!(u64).range(1..=86_400))
+                .default_value("300")
+                .help("Give up when nothing comes for so long"),
+        )
+}
+
+fn status() -> Command {
+    Command::new("status").about("Show what the running server does").arg(server()).arg(
+        Arg::new("json").long("json").action(ArgAction::SetTrue).help("Print the server's answer as it is"),
+    )
+}
+
+fn delete() -> Command {
+    Command::new("delete").about("Make the running server forget a URL").args([url(), server()])
+}
+
+fn wrap() -> Command {
+    Command::new("wrap")
+        .about("Print the URL under which the server offers a URL; asks nobody")
+        .args([url(), server()])
+}
+
+fn completions() -> Command {
+    Command::new("completions").about("Print shell completions").arg(
+        Arg::new("shell")
+            .value_name("SHELL")
+            .required(true)
+            .value_parser(value_parser!(Shell))
+            .help("The shell"),
+    )
+}
+
+fn config_file() -> Arg {
+    Arg::new("config")
+        .long("config")
+        .value_name("FILE")
+        .value_parser(value_parser!(PathBuf))
+        .help("Configuration file (TOML) [environment: STANDPIPE_CONFIG]")
+}
+
+fn url() -> Arg {
+    Arg::new("url").value_name("URL").required(true).help("An http or https URL")
+}
+
+fn server() -> Arg {
+    Arg::new("server")
+        .long("server")
+        .value_name("URL")
+        .help("The server to ask [environment: STANDPIPE_SERVER] [default: http://127.0.0.1:8001]")
+}
+
+fn sha256() -> ValueParser {
+    ValueParser::from(|text: &str| {
+        if text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Ok(text.to_ascii_lowercase());
+        }
+        Err("expected 64 hexadecimal digits")
+    })
+}
+
+/// The flag of a configuration key. Values stay text: `config` understands them, so that its messages are the
+/// same for every source.
+fn key_flag(key: &'static Key) -> Arg {
+    let help = format!("{} [default: {}]", key.doc, shown_default(key).replace('`', ""));
+    let flag = Arg::new(key.name)
+        .long(key.flag())
+        .help(help)
+        .help_heading(key.section())
+        .value_parser(value_parser!(String));
+    let flag = match key.alias {
+        Some(alias) => flag.visible_alias(alias),
+        None => flag,
+    };
+    match key.shape {
+        Shape::List => flag.action(ArgAction::Append).value_name("ITEM"),
+        Shape::Truth => {
+            flag.num_args(0..=1).require_equals(true).default_missing_value("true").value_name("BOOL")
+        }
+        Shape::Number => flag.value_name("NUMBER"),
+        Shape::Measure => flag.value_name("SIZE"),
+        Shape::Text => flag.value_name("VALUE"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn a_truth_flag_needs_no_value() {
+        let given = |arguments: &[&str]| {
+            let matches = command().try_get_matches_from(arguments).expect("accepted");
+            matches.get_one::<String>("admin.delete-by-get").cloned()
+        };
+        assert_eq!(given(&["standpipe", "--admin-delete-by-get"]).as_deref(), Some("true"));
+        assert_eq!(given(&["standpipe", "--admin-delete-by-get=false"]).as_deref(), Some("false"));
+        assert_eq!(given(&["standpipe"]), None);
+    }
+
+    #[test]
+    fn serving_needs_no_command() {
+        let matches = command().try_get_matches_from(["standpipe", "--listen", ":1"]).expect("accepted");
+        assert_eq!(matches.subcommand_name(), None);
+        let matches =
+            command().try_get_matches_from(["standpipe", "serve", "--listen", ":1"]).expect("accepted");
+        assert_eq!(matches.subcommand_name(), Some("serve"));
+    }
+
+    #[test]
+    fn a_digest_has_64_hexadecimal_digits() {
+        let digest = "AB".repeat(32);
+        let sha256 = |digest: &str| {
+            command().try_get_matches_from(["standpipe", "get", "http://a/", "--sha256", digest])
+        };
+        assert!(sha256(&digest).is_ok());
+        assert!(sha256(&digest[1..]).is_err());
+        assert!(sha256(&digest.replace('A', "é")).is_err());
+    }
+}

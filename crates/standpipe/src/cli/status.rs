@@ -1,0 +1,71 @@
+//! `standpipe status`: what the running server does, as a table for people or as the server's own JSON.
+
+use std::time::Duration;
+
+use clap::ArgMatches;
+use http::{Method, StatusCode};
+use serde_json::{Map, Value};
+
+use super::client::{self, Server};
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Returns what is to be printed.
+pub(super) async fn run(arguments: &ArgMatches, server: &Server) -> Result<String, String> {
+    let response = server.send(Method::GET, "/api/v1/status/", &[], PATIENCE).await?;
+    if response.status() != StatusCode::OK {
+        return Err(client::refusal(response, PATIENCE).await);
+    }
+    let text = client::text(response, PATIENCE).await?;
+    if arguments.get_flag("json") {
+        return Ok(format!("{}\n", text.trim_end()));
+    }
+    let fields: Map<String, Value> =
+        serde_json::from_str(&text).map_err(|error| format!("the status is no JSON object: {error}"))?;
+    Ok(table(&fields))
+}
+
+/// One line a field, names in one column; nested objects are indented by their name.
+fn table(fields: &Map<String, Value>) -> String {
+    let mut rows = Vec::new();
+    collect("", fields, &mut rows);
+    let width = rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+    rows.iter().map(|(name, value)| format!("{name:width$}  {value}\n")).collect()
+}
+
+fn collect(prefix: &str, fields: &Map<String, Value>, rows: &mut Vec<(String, String)>) {
+    for (name, value) in fields {
+        let name = client::printable(&format!("{prefix}{name}")).replace('_', " ");
+        match value {
+            Value::Object(inner) => collect(&format!("{name} "), inner, rows),
+            Value::String(text) => rows.push((name, client::printable(text))),
+            Value::Number(number) if counts_bytes(&name) => {
+                let shown = number.as_u64().map_or_else(|| number.to_string(), bytes);
+                rows.push((name, shown));
+            }
+            other => rows.push((name, client::printable(&other.to_string()))),
+        }
+    }
+}
+
+/// Which of the server's numbers are bytes: KissCache's names say so only by custom.
+fn counts_bytes(name: &str) -> bool {
+    name.ends_with("bytes")
+        || matches!(name, "disk usage" | "disk quota" | "statistics download" | "statistics upload")
+}
+
+fn bytes(number: u64) -> String {
+    indicatif::HumanBytes(number).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_aligned_and_shows_bytes_for_people() {
+        let fields = serde_json::json!({"disk_usage": 1048576, "version": "1\u{1b}", "fills": {"live": 2}});
+        let Value::Object(fields) = fields else { panic!("an object") };
+        assert_eq!(table(&fields), "disk usage  1.00 MiB\nfills live  2\nversion     1\u{fffd}\n");
+    }
+}

@@ -1,0 +1,143 @@
+//! Configuration: from flags, environment, file and defaults to one [`Values`], or to a list of all that is wrong.
+//!
+//! Two stages: `raw` takes what was typed without understanding it and remembers where it stood, [`Values`] is parsed
+//! from that. Owns no state. Invariants: the strongest source wins (flag > environment > file > default); nothing
+//! unknown is ignored silently; bad input never panics. Deliberately starts nothing: that is `assemble`.
+
+mod facts;
+mod file;
+mod keys;
+mod raw;
+pub(crate) mod reference;
+mod show;
+mod value;
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use clap::ArgMatches;
+use clap::parser::ValueSource;
+use doors::fetch::PassHeaders;
+
+pub(crate) use facts::Facts;
+pub(crate) use keys::{KEYS, Key, KeyDefault, Values};
+pub(crate) use raw::Raw;
+pub(crate) use show::effective;
+pub(crate) use value::{AccessLog, LogFormat, Resolver, Shape};
+
+/// The variable that names the configuration file.
+pub(crate) const FILE_VARIABLE: &str = "STANDPIPE_CONFIG";
+
+/// The variable that names the server for the commands that ask one.
+pub(crate) const SERVER_VARIABLE: &str = "STANDPIPE_SERVER";
+
+/// Variables of ours that are no keys; the last one tells tests which program to run.
+const OTHER_VARIABLES: [&str; 3] = [FILE_VARIABLE, SERVER_VARIABLE, "STANDPIPE_BIN"];
+
+/// A configuration that is valid.
+pub(crate) struct Config {
+    /// The value of every key.
+    pub(crate) values: Values,
+    /// What was typed, with places.
+    pub(crate) raw: Raw,
+    /// The file that was read.
+    pub(crate) file: Option<PathBuf>,
+    /// What looks like a mistake but is none.
+    pub(crate) warnings: Vec<String>,
+}
+
+/// Puts the sources together. `named` is the file given on the command line.
+pub(crate) fn load(
+    flags: &ArgMatches,
+    named: Option<&Path>,
+    environment: &[(OsString, OsString)],
+    facts: &Facts,
+) -> Result<Config, Vec<String>> {
+    let mut raw = Raw::default();
+    add_flags(&mut raw, flags);
+    let (variables, mut problems) = readable(environment);
+    let warnings = raw.add_environment(variables.into_iter());
+    let file = file_to_read(named, environment, facts);
+    if let Some(path) = &file {
+        match file::load(path) {
+            Ok(text) => problems.extend(raw.add_file(path, &text)),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    raw.add_defaults(facts);
+    let parsed = Values::parse(&raw).and_then(|values| match consistent(&values) {
+        Ok(()) => Ok(values),
+        Err(problem) => Err(vec![problem]),
+    });
+    match parsed {
+        Ok(values) if problems.is_empty() => Ok(Config { values, raw, file, warnings }),
+        Ok(_) => Err(problems),
+        Err(more) => {
+            problems.extend(more);
+            Err(problems)
+        }
+    }
+}
+
+/// What must hold between keys.
+fn consistent(values: &Values) -> Result<(), String> {
+    if values.server_listen.is_empty() {
+        return Err("server.listen: is empty, so there is nothing to listen on".to_owned());
+    }
+    if values.server_name.is_empty() {
+        return Err("server.name: is empty, but `Via` needs a name".to_owned());
+    }
+    PassHeaders::new(&values.fetch_pass_headers, &values.fetch_pass_headers_default)
+        .map(drop)
+        .map_err(|error| error.to_string())
+}
+
+/// The values when nobody gives any.
+#[cfg(test)]
+pub(crate) fn default_values() -> Values {
+    let mut raw = Raw::default();
+    raw.add_defaults(&Facts::gather(|_| None));
+    Values::parse(&raw).map_err(|problems| problems.join("; ")).expect("defaults are valid")
+}
+
+fn add_flags(raw: &mut Raw, flags: &ArgMatches) {
+    for key in KEYS {
+        if flags.value_source(key.name) != Some(ValueSource::CommandLine) {
+            continue;
+        }
+        let texts = flags.get_many::<String>(key.name).into_iter().flatten().cloned().collect();
+        raw.add_flag(key, key.alias.unwrap_or(&key.flag()), texts);
+    }
+}
+
+/// Our variables as text; those that are none are reported.
+fn readable(environment: &[(OsString, OsString)]) -> (Vec<(String, String)>, Vec<String>) {
+    let ours = environment.iter().filter_map(|(name, text)| Some((name.to_str()?, text)));
+    let ours = ours.filter(|(name, _)| name.starts_with("STANDPIPE_") && !OTHER_VARIABLES.contains(name));
+    let mut texts = Vec::new();
+    let mut problems = Vec::new();
+    for (name, text) in ours {
+        match text.to_str() {
+            Some(text) => texts.push((name.to_owned(), text.to_owned())),
+            None => problems.push(format!("environment {name}: is not UTF-8")),
+        }
+    }
+    (texts, problems)
+}
+
+/// The file that was named, else the user's, if there is one.
+fn file_to_read(
+    named: Option<&Path>,
+    environment: &[(OsString, OsString)],
+    facts: &Facts,
+) -> Option<PathBuf> {
+    let by_variable = environment.iter().find(|(name, text)| name == FILE_VARIABLE && !text.is_empty());
+    let of_user = || facts.config_home.as_ref().map(|home| home.join("standpipe/standpipe.toml"));
+    named
+        .map(Path::to_owned)
+        .or_else(|| by_variable.map(|(_, text)| PathBuf::from(text)))
+        .or_else(|| of_user().filter(|path| path.exists()))
+}
+
+#[cfg(test)]
+mod tests;

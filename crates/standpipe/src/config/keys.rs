@@ -1,0 +1,328 @@
+//! The table of configuration keys: the single source of file keys, flags, environment variables, defaults,
+//! help texts and the reference in `docs/configuration.md`.
+//!
+//! Each row makes one [`Key`] in [`KEYS`] and one field of [`Values`]. A row that nobody reads is a compiler
+//! warning, a field without a row does not exist.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::facts::{self, Facts};
+use super::raw::Raw;
+use super::value::{
+    AccessLog, AccessRule, Buffer, FieldValue, ListenAddress, LogFormat, LogLevel, Number, OriginRule,
+    Resolver, Shape, Size, TrustedProxy, Value, Wait,
+};
+
+/// What is known about one key.
+pub(crate) struct Key {
+    /// `section.key`.
+    pub(crate) name: &'static str,
+    /// A second, shorter flag.
+    pub(crate) alias: Option<&'static str>,
+    /// How the file may write it.
+    pub(crate) shape: Shape,
+    /// What a correct value looks like.
+    pub(crate) expects: fn() -> String,
+    /// Value when nobody gives one, as text; a list is separated by commas.
+    pub(crate) default: KeyDefault,
+    /// One or two sentences.
+    pub(crate) doc: &'static str,
+    /// A value that is not the default, as TOML.
+    pub(crate) example: &'static str,
+    /// Whether a value would be accepted, without keeping it.
+    #[cfg(test)]
+    pub(crate) check: fn(&[String]) -> Result<(), String>,
+}
+
+/// Where a default comes from.
+pub(crate) enum KeyDefault {
+    /// Always this text.
+    Text(&'static str),
+    /// Found on this machine at start.
+    Found {
+        /// What is done, for the reference.
+        how: &'static str,
+        /// Does it.
+        find: fn(&Facts, &Raw) -> String,
+    },
+}
+
+impl Key {
+    /// `server` of `server.listen`.
+    pub(crate) fn section(&self) -> &'static str {
+        self.name.split_once('.').map_or("", |(section, _)| section)
+    }
+
+    /// `listen` of `server.listen`.
+    pub(crate) fn member(&self) -> &'static str {
+        self.name.split_once('.').map_or(self.name, |(_, member)| member)
+    }
+
+    /// `server-listen`, without the dashes in front.
+    pub(crate) fn flag(&self) -> String {
+        self.name.replace('.', "-")
+    }
+
+    /// `STANDPIPE_SERVER_LISTEN`.
+    pub(crate) fn variable(&self) -> String {
+        format!("STANDPIPE_{}", self.name.replace(['.', '-'], "_").to_uppercase())
+    }
+}
+
+/// The key with this name.
+pub(crate) fn find(name: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.name == name)
+}
+
+macro_rules! keys {
+    ($($field:ident: $type:ty = $name:literal $(/ $alias:literal)?, $default:expr, $example:literal, $doc:literal;)+) => {
+        /// Every key, in the order of the reference. Defaults that are found may use the rows above them.
+        pub(crate) static KEYS: &[Key] = &[$(Key {
+            name: $name,
+            alias: [$(Some($alias),)? None][0],
+            shape: <$type as Value>::SHAPE,
+            expects: <$type as Value>::expects,
+            default: $default,
+            doc: $doc,
+            example: $example,
+            #[cfg(test)]
+            check: |texts| <$type as Value>::parse(texts).map(drop),
+        }),+];
+
+        /// The value of every key.
+        #[derive(Clone, Debug)]
+        pub(crate) struct Values {
+            $(#[doc = $doc] pub(crate) $field: $type,)+
+        }
+
+        impl Values {
+            /// Parses everything; all wrong values are reported together.
+            pub(crate) fn parse(raw: &Raw) -> Result<Self, Vec<String>> {
+                $(let $field = raw.value::<$type>($name);)+
+                let mut problems = Vec::new();
+                $(if let Err(problem) = &$field { problems.push(problem.clone()); })+
+                match ($($field.ok(),)+) {
+                    ($(Some($field),)+) if problems.is_empty() => Ok(Self { $($field),+ }),
+                    _ => Err(problems),
+                }
+            }
+        }
+    };
+}
+
+use KeyDefault::{Found, Text};
+
+keys! {
+    server_listen: Vec<ListenAddress> = "server.listen" / "listen", Text("127.0.0.1:8001"), r#"["0.0.0.0:8001", "[::]:8001"]"#,
+        "Addresses and ports to listen on; `:8001` means every address of this machine, port 0 any free port.";
+    server_name: String = "server.name", Found { how: "the host name", find: facts::host_name }, r#""cache1.lab.example""#,
+        "Name of this node in `Via`, `Cache-Status` and `X-Cache`, where other characters than those of a token become `_`; it must be unique, because a request that has been here is refused as a loop.";
+    server_shutdown_file: Option<PathBuf> = "server.shutdown-file", Text(""), r#""/run/standpipe/shutdown""#,
+        "While this file exists the health check answers 503, so that a load balancer sends nobody here any more.";
+    server_grace: Duration = "server.grace", Text("30s"), r#""5min""#,
+        "After SIGTERM or SIGINT, fills and answers under way may go on this long; a second signal ends at once.";
+    server_max_connections: Number<1, 1_000_000> = "server.max-connections", Text("10000"), "2000",
+        "Most client connections at once; further ones wait in the kernel's queue.";
+    server_accept_pause: Wait = "server.accept-pause", Text("100ms"), r#""1s""#,
+        "Pause before the next connection is taken when the system has no descriptor or memory left.";
+    server_header_timeout: Wait = "server.header-timeout", Text("30s"), r#""10s""#,
+        "Time a client has to send the head of a request.";
+    server_keepalive_timeout: Wait = "server.keepalive-timeout", Text("75s"), r#""15s""#,
+        "Time an idle client connection is kept.";
+    server_write_timeout: Wait = "server.write-timeout", Text("60s"), r#""5min""#,
+        "Time after which a client that takes nothing is disconnected.";
+    server_max_headers: Number<8, 10_000> = "server.max-headers", Text("100"), "200",
+        "Most header fields of a request.";
+    server_max_head: Buffer<8_192, 16_777_216> = "server.max-head", Text("64KiB"), r#""16KiB""#,
+        "Most bytes of a request's head.";
+    server_max_target: Buffer<256, 1_048_576> = "server.max-target", Text("8KiB"), r#""32KiB""#,
+        "Most bytes of a request's target (path and query); longer ones are answered 414.";
+    server_h2_max_streams: Number<1, 100_000> = "server.h2-max-streams", Text("256"), "100",
+        "HTTP/2: most requests at once on one connection.";
+    server_h2_max_reset_streams: Number<1, 100_000> = "server.h2-max-reset-streams", Text("20"), "100",
+        "HTTP/2: most requests a client has reset and that are not forgotten yet; more cut the connection.";
+    server_h2_stream_buffer: Buffer<16_384, 1_073_741_824> = "server.h2-stream-buffer", Text("256KiB"), r#""1MiB""#,
+        "HTTP/2: most bytes of an answer buffered for one request.";
+    server_h2_ping_interval: Wait = "server.h2-ping-interval", Text("20s"), r#""1min""#,
+        "HTTP/2: how often a silent client is asked whether it is still there.";
+    server_h2_ping_timeout: Wait = "server.h2-ping-timeout", Text("20s"), r#""5s""#,
+        "HTTP/2: time a client has to answer that.";
+    server_workers: Number<1, 1024> = "server.workers", Found { how: "cores this process may run on", find: facts::cores }, "2",
+        "Threads that serve connections.";
+    server_blocking_threads: Number<1, 1024> = "server.blocking-threads", Text("16"), "64",
+        "Most threads for calls that make their caller wait, such as the system's resolver.";
+
+    store_directory: PathBuf = "store.directory", Found { how: "`standpipe` in the user's cache directory, for root without a home `/var/cache/standpipe`", find: facts::store_directory }, r#""/srv/standpipe""#,
+        "Directory of the store. It belongs to one process and may be deleted whenever the server is stopped.";
+    store_quota: Size = "store.quota", Found { how: "10 % of the free disk, at most `20GB`", find: facts::quota }, r#""500GB""#,
+        "Most bytes of objects, growing ones included.";
+    store_memory: Size = "store.memory", Text("64MiB"), r#""512MiB""#,
+        "Most bytes of small objects kept in memory as well.";
+    store_disk_threads: Number<1, 512> = "store.disk-threads", Text("4"), "16",
+        "Threads that wait for the disk.";
+    store_disk_queue: Number<1, 1_000_000> = "store.disk-queue", Text("1024"), "4096",
+        "Most jobs that wait for a disk thread.";
+    store_open_files: Number<16, 1_000_000> = "store.open-files", Text("1024"), "8192",
+        "Most files of objects held open.";
+    store_sweep_interval: Wait = "store.sweep-interval", Text("60s"), r#""10min""#,
+        "Time between two removals of objects that nobody wants kept any more.";
+    store_sweep_batch: Number<1, 1_000_000> = "store.sweep-batch", Text("4096"), "1000",
+        "Most objects removed in one pass; then another pass follows at once.";
+
+    fetch_default_ttl: Duration = "fetch.default-ttl", Text("10d"), r#""1d""#,
+        "Oldest copy a request without `ttl` accepts, and how long it wants the object kept.";
+    fetch_pass_headers: Vec<String> = "fetch.pass-headers", Text(""), r#"["Authorization", "PRIVATE-TOKEN"]"#,
+        "Request header fields that `passheaders` may name. Their values become part of the key and are never stored in clear.";
+    fetch_pass_headers_default: Vec<String> = "fetch.pass-headers-default", Text(""), r#"["PRIVATE-TOKEN"]"#,
+        "Header fields passed when a request has no `passheaders`; each must also stand in `fetch.pass-headers`.";
+    fetch_memo: Number<0, 10_000_000> = "fetch.memo", Text("4096"), "100000",
+        "Most request targets whose parsed form is remembered.";
+
+    fill_retry_for: Duration = "fill.retry-for", Text("8s"), r#""30s""#,
+        "How long after the first attempt further ones may start before the origin has answered.";
+    fill_resume_for: Duration = "fill.resume-for", Text("30s"), r#""2min""#,
+        "How long a broken transfer is resumed without progress.";
+    fill_retry_pause: Wait = "fill.retry-pause", Text("100ms"), r#""1s""#,
+        "First pause between attempts; doubled each time, with jitter.";
+    fill_retry_pause_max: Wait = "fill.retry-pause-max", Text("2s"), r#""10s""#,
+        "Longest pause between attempts that the origin did not ask for.";
+    fill_max: Number<1, 100_000> = "fill.max", Text("512"), "64",
+        "Most fills at once.";
+    fill_max_waiting: Number<0, 1_000_000> = "fill.max-waiting", Text("4096"), "1000",
+        "Most fills that wait for their turn; further ones are refused at once.";
+    fill_wait: Duration = "fill.wait", Text("10s"), r#""1min""#,
+        "How long a fill waits for its turn.";
+    fill_take_overs: Number<0, 100> = "fill.take-overs", Text("3"), "1",
+        "How often a waiting request starts over when the fill it waited for ended without a decision.";
+    fill_flush_pause: Wait = "fill.flush-pause", Text("5ms"), r#""20ms""#,
+        "After a pause of the origin this long, those who follow a fill get all that has come.";
+    fill_stale_if_error: Duration = "fill.stale-if-error", Text("1d"), r#""0s""#,
+        "How long past its time an object may be served, marked as stale, while its origin is down.";
+
+    negative_gone: Duration = "negative.gone", Text("30s"), r#""5min""#,
+        "How long 404 and 410 are remembered.";
+    negative_other: Duration = "negative.other", Text("10s"), r#""1s""#,
+        "How long other refusals are remembered.";
+    negative_entries: Number<0, 10_000_000> = "negative.entries", Text("10000"), "100000",
+        "Most refusals remembered; the oldest goes first.";
+
+    origin_allow: Vec<OriginRule> = "origin.allow" / "allow-origin", Text(""), r#"["10.20.0.0/16", "artifacts.lab.example"]"#,
+        "Networks and hosts that may be origins although their addresses are otherwise refused: loopback, link-local, private, metadata.";
+    origin_http2: bool = "origin.http2", Text("true"), "false",
+        "Whether HTTP/2 is offered to https origins.";
+    origin_resolver: Resolver = "origin.resolver", Text("hickory"), r#""system""#,
+        "Who resolves host names: `hickory` knows how long an answer lives, `system` follows the name service switch.";
+    origin_resolve_timeout: Wait = "origin.resolve-timeout", Text("5s"), r#""2s""#,
+        "Time to resolve a host name.";
+    origin_max_addresses: Number<1, 1000> = "origin.max-addresses", Text("16"), "4",
+        "Most addresses of one host that are tried.";
+    origin_connect_timeout: Wait<1, 86_400_000> = "origin.connect-timeout", Text("10s"), r#""3s""#,
+        "Time to connect, over all addresses, proxy and TLS included.";
+    origin_connect_stagger: Wait = "origin.connect-stagger", Text("250ms"), r#""100ms""#,
+        "Head start of one address before the next is tried beside it.";
+    origin_tcp_keepalive: Wait<1_000, 32_400_000> = "origin.tcp-keepalive", Text("60s"), r#""20s""#,
+        "Silence on a connection after which the other side is probed.";
+    origin_first_byte_timeout: Wait = "origin.first-byte-timeout", Text("60s"), r#""2min""#,
+        "Time from a request to the head of its answer, connecting included.";
+    origin_idle_timeout: Wait = "origin.idle-timeout", Text("60s"), r#""2min""#,
+        "Time in which `origin.min-progress` bytes of an answer must come.";
+    origin_min_progress: Size = "origin.min-progress", Text("1KiB"), r#""64KiB""#,
+        "Bytes that must come within `origin.idle-timeout`, so that an origin that drips is not waited for for ever.";
+    origin_max_head: Buffer<8_192, 16_777_216> = "origin.max-head", Text("64KiB"), r#""256KiB""#,
+        "Most bytes of the head of an answer.";
+    origin_max_head_fields: Number<16, 10_000> = "origin.max-head-fields", Text("256"), "1000",
+        "Most header fields of an answer.";
+    origin_read_buffer: Buffer<8_192, 67_108_864> = "origin.read-buffer", Text("256KiB"), r#""1MiB""#,
+        "Most bytes read from an origin at once.";
+    origin_max_redirects: Number<0, 100> = "origin.max-redirects", Text("10"), "3",
+        "Most redirects followed for one object.";
+    origin_allow_downgrade: bool = "origin.allow-downgrade", Text("false"), "true",
+        "Whether a redirect may lead from https to http.";
+    origin_max_connections_per_host: Number<1, 10_000> = "origin.max-connections-per-host", Text("32"), "8",
+        "Most exchanges with one host and port at once.";
+    origin_queue_per_host: Number<0, 1_000_000> = "origin.queue-per-host", Text("1024"), "64",
+        "Most exchanges that wait for one host and port.";
+    origin_queue_timeout: Wait = "origin.queue-timeout", Text("60s"), r#""10s""#,
+        "Time an exchange waits there.";
+    origin_max_hosts: Number<1, 1_000_000> = "origin.max-hosts", Text("4096"), "256",
+        "Most hosts with exchanges at once.";
+    origin_pool_idle_timeout: Wait = "origin.pool-idle-timeout", Text("30s"), r#""90s""#,
+        "Time an idle connection to an origin is kept.";
+    origin_pool_idle_per_host: Number<0, 10_000> = "origin.pool-idle-per-host", Text("16"), "32",
+        "Most idle connections kept to one host and port.";
+    origin_ca_files: Vec<PathBuf> = "origin.ca-files", Text(""), r#"["/etc/ssl/lab-ca.pem"]"#,
+        "Files with certificates (PEM) trusted beside the system's.";
+    origin_user_agent: FieldValue = "origin.user-agent", Text(concat!("Standpipe/", env!("CARGO_PKG_VERSION"))), r#""lab-cache""#,
+        "The `User-Agent` origins see.";
+
+    access_rules: Vec<AccessRule> = "access.rules", Text(""), r#"["deny 10.0.0.7", "allow 10.0.0.0/8 door=fetch|health", "allow loopback"]"#,
+        "Who may do what: the first rule that fits decides, and what none fits is refused. Without rules, loopback and private networks may do everything. Doors are fetch, admin, metrics and health.";
+    access_trusted_proxies: Vec<TrustedProxy> = "access.trusted-proxies", Text(""), r#"["10.0.0.1"]"#,
+        "Networks whose `X-Forwarded-For` is believed.";
+
+    admin_delete_by_get: bool = "admin.delete-by-get", Text("false"), "true",
+        "Whether `GET /api/v1/delete?url=…` deletes, as it does in KissCache.";
+
+    log_access: AccessLog = "log.access", Text("auto"), r#""json""#,
+        "The access log, one line per request on stderr: `auto` is human on a terminal and JSON otherwise, `off` is none.";
+    log_format: LogFormat = "log.format", Text("auto"), r#""json""#,
+        "How other log lines look: `auto` is human on a terminal and JSON otherwise.";
+    log_level: LogLevel = "log.level", Text("info"), r#""info,cache=debug""#,
+        "What is logged, as a whole and by part.";
+    log_queue: Number<16, 1_000_000> = "log.queue", Text("8192"), "65536",
+        "Most lines that wait to be written, of the access log and of the other log; further ones are dropped and counted.";
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn every_name_flag_and_variable_exists_once() {
+        let mut flags: HashSet<String> = ["config", "help", "version"].map(str::to_owned).into();
+        let mut variables: HashSet<String> =
+            ["STANDPIPE_CONFIG", "STANDPIPE_BIN", "STANDPIPE_SERVER"].map(str::to_owned).into();
+        for key in KEYS {
+            assert!(
+                key.name.split_once('.').is_some_and(|(_, member)| !member.contains('.')),
+                "{}",
+                key.name
+            );
+            assert!(flags.insert(key.flag()), "{}", key.flag());
+            assert!(key.alias.is_none_or(|alias| flags.insert(alias.to_owned())), "{}", key.name);
+            assert!(variables.insert(key.variable()), "{}", key.variable());
+        }
+    }
+
+    #[test]
+    fn sections_stand_together() {
+        let mut seen = Vec::new();
+        for key in KEYS {
+            if seen.last() != Some(&key.section()) {
+                assert!(!seen.contains(&key.section()), "{}", key.name);
+                seen.push(key.section());
+            }
+        }
+    }
+
+    #[test]
+    fn every_example_is_toml_that_its_key_accepts() {
+        for key in KEYS {
+            let text = format!("[{}]\n{} = {}\n", key.section(), key.member(), key.example);
+            let mut raw = Raw::default();
+            assert_eq!(raw.add_file("example.toml".as_ref(), &text), Vec::<String>::new());
+            let given = raw.given(key.name).expect(key.name);
+            assert_eq!((key.check)(&given.texts), Ok(()), "{}", key.name);
+        }
+    }
+
+    #[test]
+    fn a_flag_and_a_variable_are_made_from_the_name() {
+        let key = find("server.shutdown-file").expect("in the table");
+        assert_eq!(key.flag(), "server-shutdown-file");
+        assert_eq!(key.variable(), "STANDPIPE_SERVER_SHUTDOWN_FILE");
+    }
+}
