@@ -1,0 +1,47 @@
+//! The developers' commands: `cargo xtask test | ci | bench | config-reference`. Each step is printed before it
+//! runs; the first one that fails ends the command with exit code 1, wrong usage with 2.
+#![forbid(unsafe_code)]
+
+mod bench;
+mod ci;
+#[cfg(test)]
+mod edges;
+mod reference;
+mod step;
+mod test;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+usage: cargo xtask COMMAND
+
+  test              install what the tests need (Debian, as root), then run every test
+  ci                format check, lints, dependency edges, then `test`
+  bench             load profiles against the built server and its peers; `cargo xtask bench --help`
+  config-reference  write docs/configuration.md from the table of keys";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let done = match arguments.as_slice() {
+        ["test"] => test::run(),
+        ["ci"] => ci::run(),
+        ["config-reference"] => reference::run(),
+        ["bench", rest @ ..] => bench::run(rest),
+        ["help" | "--help" | "-h"] => {
+            println!("{USAGE}");
+            Ok(())
+        }
+        _ => {
+            eprintln!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            eprintln!("xtask: {problem}");
+            ExitCode::FAILURE
+        }
+    }
+}
