@@ -1,0 +1,91 @@
+//! Load profiles against the built server and its peers, side by side in one run.
+//!
+//! `cargo xtask bench [--rounds N] [--quick] [PROFILE…]`: the servers run on core 0, origin and load on
+//! core 1; server CPU comes from the scheduler's accounting (`/proc/PID/task/*/schedstat`); rounds are
+//! interleaved over the servers and medians reported. Results go to `benches/results/`.
+#![forbid(unsafe_code)]
+
+mod client;
+mod cpu;
+mod followers;
+mod hits;
+mod limits;
+mod machine;
+mod misses;
+mod origin;
+mod report;
+mod servers;
+mod stats;
+
+use std::process::ExitCode;
+
+use report::Report;
+
+/// What the command line asks for.
+pub(crate) struct Options {
+    /// Interleaved rounds per profile.
+    rounds: usize,
+    /// Divides request counts and big sizes, to try the harness itself.
+    scale: u64,
+    profiles: Vec<String>,
+}
+
+type Profile = (&'static str, fn(&Options, &mut Report) -> Result<(), String>);
+
+const PROFILES: [Profile; 6] = [
+    ("small-hits", hits::small),
+    ("large-hits", hits::large),
+    ("misses", misses::large),
+    ("cold-small", misses::small),
+    ("followers", followers::run),
+    ("limits", limits::run),
+];
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("bench: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<(), String> {
+    let options = parse(std::env::args().skip(1))?;
+    cpu::pin_self(cpu::LOAD_CORE)?;
+    let mut report = Report::new(machine::describe());
+    for (name, profile) in PROFILES {
+        if !options.profiles.is_empty() && !options.profiles.iter().any(|wanted| wanted == name) {
+            continue;
+        }
+        eprintln!("bench: {name}");
+        profile(&options, &mut report)?;
+    }
+    report.save("benches/results")
+}
+
+fn parse(arguments: impl Iterator<Item = String>) -> Result<Options, String> {
+    let mut options = Options { rounds: 5, scale: 1, profiles: Vec::new() };
+    let mut arguments = arguments.peekable();
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--rounds" => {
+                options.rounds = arguments
+                    .next()
+                    .and_then(|text| text.parse().ok())
+                    .filter(|rounds| (1..=99).contains(rounds))
+                    .ok_or("--rounds takes a number from 1 to 99")?;
+            }
+            "--quick" => (options.rounds, options.scale) = (1, 16),
+            name if PROFILES.iter().any(|(profile, _)| *profile == name) => {
+                options.profiles.push(name.to_owned());
+            }
+            other => {
+                let names: Vec<_> = PROFILES.iter().map(|(name, _)| *name).collect();
+                return Err(format!("unknown argument {other}; profiles: {}", names.join(", ")));
+            }
+        }
+    }
+    Ok(options)
+}
