@@ -19,9 +19,8 @@ use parking_lot::Mutex;
 /// Most extents listed per connection: hyper queues at most 16 buffers.
 const MOST: usize = 16;
 
-/// Responses shorter than this are written from their mapping. Measured over loopback against readers as fast as the
-/// sender, a copy out of the processor's cache costs less than the page references of `sendfile` and the sleeping and
-/// waking that comes with it: 1 MiB by `sendfile` took more than twice the CPU of nginx's copying.
+/// Responses shorter than this are written from their mapping: over loopback, a copy out of the processor's cache costs
+/// less than the page references of `sendfile` and the sleeping and waking that comes with it (docs/decisions/0005).
 pub(super) const SENDFILE_MIN: u64 = 2 * 1024 * 1024;
 
 /// Within a long response, shorter views than this are written from their mapping: they cost less than a system call

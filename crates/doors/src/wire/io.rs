@@ -4,7 +4,7 @@
 //! ([`Extents`](super::extents::Extents)) goes out by `sendfile` from that file, everything else by an ordinary
 //! vectored write. Between a head and the file view behind it the socket is corked, so that they fill whole segments; the
 //! cork is pulled as soon as bytes of the view are out. Held longer it makes the receiver sleep, and waking it is most
-//! of the sender's work: with eight readers it cost half as much CPU again.
+//! of the sender's work (docs/decisions/0005).
 //!
 //! Invariants: bytes leave in the order hyper gave them; a count of zero is never reported for a file view (a file that
 //! shrank is an error); after [`TURN`] bytes of files other connections have their turn.
@@ -36,8 +36,8 @@ use crate::service::event::Ending;
 /// Head and body of a response no longer than this leave as one run of bytes.
 const JOINED: usize = 4096;
 
-/// Most bytes of files that leave before other connections have their turn. Without it one fast reader holds the
-/// thread; and several readers served in turns sleep less, which halves the CPU of waking them (measured with eight).
+/// Most bytes of files that leave before other connections have their turn, so that one fast reader does not hold the
+/// thread.
 const TURN: usize = 2 * 1024 * 1024;
 
 /// How long a closing connection waits for the peer to stop sending, and for how many bytes. Closing with unread
