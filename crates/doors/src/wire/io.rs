@@ -7,7 +7,7 @@
 //! of the sender's work (docs/decisions/0005).
 //!
 //! Invariants: bytes leave in the order hyper gave them; a count of zero is never reported for a file view (a file that
-//! shrank is an error); after [`TURN`] bytes of files other connections have their turn.
+//! shrank is an error); after [`TURN`] bytes of files, or a [`STEP`] of memory, other connections have their turn.
 //!
 //! The wire also keeps the connection's clocks, because it alone sees silence on either side: a reader that takes no
 //! byte for [`Limits::write`] is cut; so is a peer without a request in hand that takes longer than [`Limits::head`]
@@ -40,6 +40,16 @@ const JOINED: usize = 4096;
 /// thread.
 const TURN: usize = 2 * 1024 * 1024;
 
+/// Longer runs of memory leave in steps of this many bytes, with other connections in between: more at once costs more
+/// a byte (measured, docs/decisions/0006).
+pub(super) const STEP: usize = 512 * 1024;
+
+/// A rest no longer than this leaves together with the step before it.
+const REST: usize = 64 * 1024;
+
+/// Most slices looked at for a step; hyper gives no more at once.
+const SLICES: usize = 64;
+
 /// How long a closing connection waits for the peer to stop sending, and for how many bytes. Closing with unread
 /// bytes resets the connection, which can take our last answer from the peer's hands.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -63,7 +73,7 @@ pub(crate) struct Wire {
     peer: Arc<Peer>,
     limits: Limits,
     corked: bool,
-    /// Bytes of files that may still leave in this turn.
+    /// Bytes of files that may still leave in this turn; none after a step of memory.
     turn_left: usize,
     writing: Patience,
     quiet: Patience,
@@ -135,7 +145,23 @@ impl Wire {
             }
             return hyper::rt::Write::poll_write(Pin::new(&mut self.socket), cx, &joined[..length]);
         }
+        if length > STEP + REST {
+            return self.write_step(slices, cx);
+        }
         hyper::rt::Write::poll_write_vectored(Pin::new(&mut self.socket), cx, slices)
+    }
+
+    /// The first [`STEP`] bytes of a longer run; then it is the others' turn.
+    fn write_step(&mut self, slices: &[IoSlice<'_>], cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let mut step = [IoSlice::new(&[]); SLICES];
+        let mut left = STEP;
+        for (part, slice) in step.iter_mut().zip(slices) {
+            *part = IoSlice::new(&slice[..slice.len().min(left)]);
+            left -= part.len();
+        }
+        let taken = hyper::rt::Write::poll_write_vectored(Pin::new(&mut self.socket), cx, &step);
+        self.turn_left = if taken.is_ready() { 0 } else { TURN };
+        taken
     }
 
     /// Counts what the socket took; when it took nothing, watches how long that lasts.
@@ -248,14 +274,14 @@ impl hyper::rt::Write for Wire {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = &mut *self;
+        if this.turn_left == 0 {
+            this.turn_left = TURN;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         let at = slices.iter().enumerate().find_map(|(at, slice)| Some((at, this.peer.extents.find(slice)?)));
         let taken = match at {
             Some((at, found)) if slices[..at].iter().all(|slice| slice.is_empty()) => {
-                if this.turn_left == 0 {
-                    this.turn_left = TURN;
-                    cx.waker().wake_by_ref();
-                    return Poll::Pending;
-                }
                 this.write_file(&found, slices[at].len(), cx)
             }
             Some((at, _)) => {

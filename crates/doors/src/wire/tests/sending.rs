@@ -1,7 +1,14 @@
 //! That the right bytes arrive, by the way they should.
 
+use std::future::poll_fn;
+use std::io::IoSlice;
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::task::{Wake, Waker};
+
 use http_body_util::{BodyExt, Empty};
 use hyper::client::conn::http2::{SendRequest, handshake};
+use hyper::rt::Write;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustix::net::sockopt::tcp_cork;
 use testkit::client::{Client, get};
@@ -9,6 +16,7 @@ use tokio::io::AsyncReadExt;
 use tokio::sync::mpsc::unbounded_channel;
 
 use super::super::extents::{self, VIEW_MIN};
+use super::super::io::STEP;
 use super::*;
 
 /// The path is `/<length>`.
@@ -97,6 +105,38 @@ async fn pipelined_requests_get_their_answers_in_order() {
             client.response("GET").await.expect_body(200, expected(length, 1 << 20));
         }
     }
+}
+
+/// A waker that remembers whether it was woken.
+#[derive(Default)]
+struct Noted(AtomicBool);
+
+impl Wake for Noted {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Relaxed);
+    }
+}
+
+#[tokio::test]
+async fn after_a_step_of_memory_the_others_have_their_turn() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("bound");
+    let (_reader, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
+    let metrics = Metrics::register(&mut Registry::default());
+    let peer = Arc::new(Peer::new(address, Recorder { log: AccessLog::off(), metrics }));
+    let mut wire = pin!(Wire::new(accepted.expect("a connection").0, peer, Setup::default().limits));
+    let (head, body) = ([0; 100], memory_bytes(2 * STEP));
+    let taken =
+        poll_fn(|cx| wire.as_mut().poll_write_vectored(cx, &[IoSlice::new(&head), IoSlice::new(&body)]));
+    let taken = taken.await.expect("room");
+    assert!(taken > head.len() && taken <= STEP, "{taken}");
+
+    let noted = Arc::new(Noted::default());
+    let waker = Waker::from(Arc::clone(&noted));
+    let rest = &body[taken - head.len()..];
+    let turn = wire.as_mut().poll_write(&mut Context::from_waker(&waker), rest);
+    assert!(turn.is_pending());
+    assert!(noted.0.load(Relaxed), "it waits for the others, not for the socket");
 }
 
 async fn http2(server: &Server) -> SendRequest<Empty<Bytes>> {
