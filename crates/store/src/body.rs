@@ -9,6 +9,9 @@
 //! | doomed | complete, but no entry refers to it any more | readers |
 //! | freed | file deleted on a disk thread, then the quota given back | nobody |
 //!
+//! A complete body whose file has its name belongs to [`Bodies`](crate::bodies::Bodies), with its bytes in the quota; it
+//! can be in the store without being in memory.
+//!
 //! Owns its growth, its memory and its place on disk. Written by its fill and that fill's disk jobs, read by anybody.
 //! Invariants: committed bytes never change; memory is given up only when the file has them.
 //!
@@ -69,7 +72,7 @@ impl Body {
     /// A new body that grows in memory (its declared length is the most it takes).
     pub(crate) fn in_memory(shared: &Arc<Shared>, declared: u64, reservation: Reservation) -> Arc<Self> {
         shared.metrics.memory.add(declared);
-        Arc::new(Self::new(shared, Some(declared), reservation, Some(Pieces::new(declared))))
+        Arc::new(Self::new(shared, Some(declared), Some(reservation), Some(Pieces::new(declared))))
     }
 
     /// A new body that grows in a file, which the caller creates.
@@ -78,13 +81,21 @@ impl Body {
         declared: Option<u64>,
         reservation: Reservation,
     ) -> Arc<Self> {
-        Arc::new(Self::new(shared, declared, reservation, None))
+        Arc::new(Self::new(shared, declared, Some(reservation), None))
+    }
+
+    /// A complete body whose file has its name.
+    pub(crate) fn stored(shared: &Arc<Shared>, length: u64, digest: Digest) -> Arc<Self> {
+        let mut body = Self::new(shared, Some(length), None, None);
+        body.growth = Growth::stored(length, digest);
+        *body.place.get_mut() = Place::Named(digest);
+        Arc::new(body)
     }
 
     fn new(
         shared: &Arc<Shared>,
         declared: Option<u64>,
-        reservation: Reservation,
+        reservation: Option<Reservation>,
         memory: Option<Pieces>,
     ) -> Self {
         Self {
@@ -94,7 +105,7 @@ impl Body {
             growth: Growth::new(),
             place: Mutex::new(Place::Nowhere),
             open: Mutex::default(),
-            reservation: Mutex::new(Some(reservation)),
+            reservation: Mutex::new(reservation),
             memory: RwLock::new(memory),
             followers: AtomicUsize::new(0),
         }
@@ -213,6 +224,26 @@ impl Body {
         self.shared.metrics.memory.sub(pieces.map_or(0, |pieces| pieces.capacity()));
     }
 
+    /// Keeps the bytes of a complete body in memory from now on.
+    pub(crate) fn remember(&self, bytes: Bytes) {
+        let pieces = Pieces::from(bytes);
+        let mut memory = self.memory.write();
+        if memory.is_none() {
+            self.shared.metrics.memory.add(pieces.capacity());
+            *memory = Some(pieces);
+        }
+    }
+
+    /// Whether the bytes are in memory.
+    pub(crate) fn is_in_memory(&self) -> bool {
+        self.memory.read().is_some()
+    }
+
+    /// Whether the bytes are where a restart finds them.
+    pub(crate) fn is_on_disk(&self) -> bool {
+        matches!(*self.place.lock(), Place::Named(_))
+    }
+
     fn follow(&self) {
         self.followers.fetch_add(1, Ordering::Relaxed);
         self.shared.metrics.followers.inc();
@@ -232,9 +263,9 @@ impl Drop for Body {
         if place == Place::Nowhere || self.shared.is_closed() {
             return;
         }
-        let (shared, settling) = (self.shared.clone(), self.shared.settling());
+        let (shared, settling) = (self.shared.clone(), [self.shared.settling(), self.shared.burying()]);
         self.shared.pool.push(move || {
-            shared.bury(id, place, reservation);
+            shared.part_with(id, place, reservation);
             // The store first: whoever waits may want to open it again.
             drop(shared);
             drop(settling);

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use crate::fill::{self, Begun};
 use crate::flight::{Flying, Landing};
+use crate::index::Cold;
 use crate::store::Inner;
 use crate::{BodyState, Contents, Digest, Entry, Failure, Fill, Key};
 
@@ -54,9 +55,25 @@ pub struct Claim<C: Contents> {
     store: Arc<Inner<C>>,
     key: Key,
     name: Arc<str>,
-    previous: Option<Arc<Entry<C>>>,
+    found: Found<C>,
     /// `None` once the flight has ended.
     flight: Option<Arc<Flown<C>>>,
+}
+
+/// What the claimed key has.
+pub(crate) struct Found<C: Contents> {
+    pub(crate) previous: Option<Arc<Entry<C>>>,
+    pub(crate) part: Option<Cold>,
+}
+
+/// A body with holes that an interrupted fill has left.
+pub struct Part<H> {
+    /// What was known about the object when the fill began.
+    pub head: H,
+    /// Length that the origin declared.
+    pub length: Option<u64>,
+    /// The bytes that are there, from the start on.
+    pub received: u64,
 }
 
 /// What is known of a body before its first byte.
@@ -82,6 +99,8 @@ pub enum Refused {
     },
     /// The disk refused.
     Disk(Failure),
+    /// The part that was to be resumed has been removed meanwhile.
+    PartGone,
 }
 
 impl<C: Contents> Claim<C> {
@@ -89,10 +108,10 @@ impl<C: Contents> Claim<C> {
         store: &Arc<Inner<C>>,
         key: Key,
         name: &Arc<str>,
-        previous: Option<Arc<Entry<C>>>,
+        found: Found<C>,
         flight: Arc<Flown<C>>,
     ) -> Self {
-        Self { store: store.clone(), key, name: name.clone(), previous, flight: Some(flight) }
+        Self { store: store.clone(), key, name: name.clone(), found, flight: Some(flight) }
     }
 
     /// The claimed key.
@@ -102,7 +121,29 @@ impl<C: Contents> Claim<C> {
 
     /// The entry that the caller's test did not accept, if there was one.
     pub fn previous(&self) -> Option<&Arc<Entry<C>>> {
-        self.previous.as_ref()
+        self.found.previous.as_ref()
+    }
+
+    /// What an interrupted fill has left of the object, if it has left anything. It stays until the claim is published or
+    /// resumed; then it is used up. Waits for the disk.
+    pub async fn part(&self) -> Option<Part<C::Head>> {
+        let (store, part) = (self.store.clone(), self.found.part?);
+        let shared = self.store.shared.clone();
+        shared.pool.run(move || store.read_part_record(&part)).await.ok().flatten()
+    }
+
+    /// Goes on with the part: its bytes are the body's first ones, and the entry is put in the index as by
+    /// [`publish`](Self::publish). `length` is what the origin declares for the whole. On refusal the claim comes back.
+    pub async fn resume(
+        self,
+        head: C::Head,
+        spec: BodySpec,
+    ) -> Result<(Arc<Entry<C>>, Fill<C>), (Self, Refused)> {
+        let Some(part) = self.found.part else { return Err((self, Refused::PartGone)) };
+        match fill::begin_with(&self.store, part, spec).await {
+            Ok(begun) => Ok(self.put(head, begun, spec)),
+            Err(refused) => Err((self, refused)),
+        }
     }
 
     /// Reserves space, creates the body, puts the entry in the index in place of the previous one and wakes
@@ -113,8 +154,14 @@ impl<C: Contents> Claim<C> {
         head: C::Head,
         spec: BodySpec,
     ) -> Result<(Arc<Entry<C>>, Fill<C>), (Self, Refused)> {
+        if let Some(refused) = self.store.not_admitted(&self.key, spec.length) {
+            return Err((self, refused));
+        }
         match fill::begin(&self.store.shared, spec).await {
-            Ok(begun) => Ok(self.put(head, begun, spec)),
+            Ok(begun) => {
+                self.store.drop_part(self.found.part);
+                Ok(self.put(head, begun, spec))
+            }
             Err(refused) => Err((self, refused)),
         }
     }
@@ -122,7 +169,7 @@ impl<C: Contents> Claim<C> {
     /// The previous entry's body goes on under a new head (304). The claim comes back when there was no previous
     /// entry, or it has been removed or its body has failed meanwhile.
     pub fn refresh(mut self, head: C::Head) -> Result<Arc<Entry<C>>, Self> {
-        let Some(body) = self.previous.as_ref().map(|previous| previous.body.clone()) else {
+        let Some(body) = self.found.previous.as_ref().map(|previous| previous.body.clone()) else {
             return Err(self);
         };
         if matches!(body.state(), BodyState::Failed(_)) {
@@ -133,6 +180,7 @@ impl<C: Contents> Claim<C> {
         if self.store.index.republish(&self.key, same, entry.clone()).is_none() {
             return Err(self);
         }
+        self.store.rerecord(&entry);
         self.land(Landing::Entry(entry.clone()));
         Ok(entry)
     }

@@ -10,6 +10,15 @@ pub trait Contents: Send + Sync + 'static {
     type Head: Send + Sync + 'static;
     /// Why a claim ended without an object; handed to everybody who waited for it.
     type Refusal: Clone + Send + Sync + 'static;
+
+    /// Appends the head in a form that [`decode`](Self::decode) understands, in this and in later versions.
+    fn encode(head: &Self::Head, into: &mut Vec<u8>);
+
+    /// The head that was encoded so; `None` when the bytes make no sense: the entry is dropped then.
+    fn decode(bytes: &[u8]) -> Option<Self::Head>;
+
+    /// When nobody wants the object any more, in seconds since 1970. May grow while the head is in use.
+    fn deadline(head: &Self::Head) -> u32;
 }
 
 /// Key → head and body. Immutable: a new head makes a new entry around the same body, so a reader keeps

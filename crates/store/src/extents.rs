@@ -38,6 +38,11 @@ impl Extents {
         }
     }
 
+    /// The committed ranges, in order.
+    pub(crate) fn ranges(&self) -> &[Range<u64>] {
+        &self.ranges
+    }
+
     /// The parts of `range` that are not committed, in order.
     pub(crate) fn gaps(&self, range: Range<u64>) -> Vec<Range<u64>> {
         let mut gaps = Vec::new();

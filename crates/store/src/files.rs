@@ -5,7 +5,9 @@
 
 mod cachestat;
 pub(crate) mod directory;
+pub(crate) mod disk;
 pub(crate) mod mapping;
 pub(crate) mod open;
 pub(crate) mod pool;
 pub(crate) mod residency;
+pub(crate) mod wake;

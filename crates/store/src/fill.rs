@@ -13,16 +13,17 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use tokio::sync::oneshot;
 
-use self::pipeline::Pipeline;
+use self::pipeline::{Pipeline, Start};
 use crate::body::LAST_BLOCK;
 use crate::files::open::OpenFile;
+use crate::index::Cold;
 use crate::quota::NoSpace;
 use crate::shared::{Completed, Shared};
 use crate::store::Inner;
 use crate::{Body, BodySpec, BodyState, Contents, Digest, Entry, Failure, Refused, reasons};
 
 /// Longest declared length of a body that grows in memory.
-const SMALL: u64 = 64 << 10;
+pub(crate) const SMALL: u64 = 64 << 10;
 /// Bytes committed at once.
 const STEP: usize = 256 << 10;
 /// Shorter pieces are copied together, so that a batch has few of them and they do not pin long buffers.
@@ -32,20 +33,54 @@ const SHORT: usize = 16 << 10;
 pub(crate) struct Begun {
     pub(crate) body: Arc<Body>,
     file: Option<Arc<OpenFile>>,
+    /// Bytes that are in the file already.
+    received: u64,
 }
 
 /// Reserves space and creates the body.
 pub(crate) async fn begin(shared: &Arc<Shared>, spec: BodySpec) -> Result<Begun, Refused> {
     let full = |NoSpace { wanted, used, quota }| Refused::NoSpace { wanted, used, quota };
-    let reservation = shared.quota.reserve(spec.length.unwrap_or(0)).map_err(full)?;
+    let reservation = shared.reserve(spec.length.unwrap_or(0)).await.map_err(full)?;
     if let Some(length) = spec.length.filter(|length| *length <= SMALL && shared.has_memory()) {
-        return Ok(Begun { body: Body::in_memory(shared, length, reservation), file: None });
+        return Ok(Begun { body: Body::in_memory(shared, length, reservation), file: None, received: 0 });
+    }
+    if let Some(why) = shared.health.degraded() {
+        return Err(Refused::Disk(reasons::degraded(&why)));
     }
     let body = Body::in_file(shared, spec.length, reservation);
     let growing = body.clone();
     let created = shared.pool.run(move || growing.shared.create(&growing)).await.flatten();
     let file = created.map_err(Refused::Disk)?;
-    Ok(Begun { body, file: Some(file) })
+    Ok(Begun { body, file: Some(file), received: 0 })
+}
+
+/// Reserves what is missing of a part and makes it a body that can take the rest.
+pub(crate) async fn begin_with<C: Contents>(
+    store: &Arc<Inner<C>>,
+    part: Cold,
+    spec: BodySpec,
+) -> Result<Begun, Refused> {
+    let shared = &store.shared;
+    let full = |NoSpace { wanted, used, quota }| Refused::NoSpace { wanted, used, quota };
+    let received = shared.bodies.facts(part.record.body).length;
+    let missing = spec.length.map_or(0, |length| length.saturating_sub(received));
+    let reservation = shared.reserve(missing).await.map_err(full)?;
+    let body = Body::in_file(shared, spec.length, reservation);
+    let (growing, taker) = (body.clone(), store.clone());
+    let job = move || {
+        let (file, taken) = match taker.take_part(&part, &growing) {
+            None => return Err(Refused::PartGone),
+            Some(result) => result.map_err(Refused::Disk)?,
+        };
+        if let Some(reservation) = &mut *growing.reservation.lock() {
+            reservation.join(taken);
+        }
+        growing.growth.commit(0..received);
+        Ok(file)
+    };
+    let file = shared.pool.run(job).await.map_err(Refused::Disk)??;
+    shared.metrics.resumed.inc();
+    Ok(Begun { body, file: Some(file), received })
 }
 
 /// Writes one growing body. Dropping it fails the body (`blame: Us`, reason `fill_abandoned`).
@@ -83,7 +118,8 @@ impl<C: Contents> Fill<C> {
         let pipeline = begun.file.map(|file| {
             let (store, entry, replaced) = (store.clone(), entry.clone(), replaced.clone());
             let on_failure = move || store.unlist(&entry, replaced.as_ref());
-            Pipeline::new(begun.body, file, spec.promised.is_some(), Box::new(on_failure))
+            let start = Start { received: begun.received, promised: spec.promised.is_some() };
+            Pipeline::new(begun.body, file, start, Box::new(on_failure))
         });
         store.shared.metrics.fills.inc();
         Self {
@@ -91,7 +127,7 @@ impl<C: Contents> Fill<C> {
             entry: entry.clone(),
             replaced,
             promised: spec.promised,
-            received: 0,
+            received: begun.received,
             batch: Batch::default(),
             pipeline,
             end: None,
@@ -136,13 +172,21 @@ impl<C: Contents> Fill<C> {
         if let Some(Err(failure)) = &self.end {
             return Err(failure.clone());
         }
-        let Completed { digest, twin } =
-            self.complete().await.inspect_err(|failure| self.end_failed(failure.clone()))?;
+        let digest = self.complete().await.inspect_err(|failure| self.end_failed(failure.clone()))?;
         self.end = Some(Ok(()));
-        if let Some(twin) = twin {
-            self.store.merge(&self.entry, &twin);
-        }
         Ok(digest)
+    }
+
+    /// Ends the body as failed, but keeps what was received, so that a later claim can go on with it: see
+    /// [`Claim::part`](crate::Claim::part). Followers get what is committed and then the failure. Keeps nothing when the
+    /// body is small, or when the entry has replaced another one, which gets its place back.
+    pub async fn suspend(mut self, failure: Failure) {
+        let is_worth_it = self.pipeline.is_some() && self.replaced.is_none() && self.received > 0;
+        if self.end.is_none() && is_worth_it && self.flush_batch().await.is_ok() {
+            let (store, entry, received) = (self.store.clone(), self.entry.clone(), self.received);
+            let _ = self.store.shared.pool.run(move || store.suspend(&entry, received)).await;
+        }
+        self.end_failed(failure);
     }
 
     /// Ends the body as failed: followers get what is committed and then the failure.
@@ -156,7 +200,7 @@ impl<C: Contents> Fill<C> {
         }
         let first = self.received == 0;
         self.received += bytes.len() as u64;
-        self.reserve()?;
+        self.reserve().await?;
         let Some(pipeline) = self.pipeline.clone() else {
             self.take_in_memory(bytes, first);
             return Ok(());
@@ -188,17 +232,23 @@ impl<C: Contents> Fill<C> {
     }
 
     /// Sees to it that the bytes received so far may be stored.
-    fn reserve(&self) -> Result<(), Failure> {
+    async fn reserve(&self) -> Result<(), Failure> {
         let body = &self.entry.body;
         match body.declared {
-            Some(declared) if self.received > declared => Err(reasons::long_body(declared)),
-            Some(_) => Ok(()),
-            None => {
-                let mut reservation = body.reservation.lock();
-                let reservation = reservation.as_mut().expect("a living body has its reservation");
-                reservation.cover(self.received).map_err(reasons::no_space)
+            Some(declared) if self.received > declared => return Err(reasons::long_body(declared)),
+            Some(_) => return Ok(()),
+            None => {}
+        }
+        let cover = || {
+            let mut reservation = body.reservation.lock();
+            reservation.as_mut().expect("a growing body has its reservation").cover(self.received)
+        };
+        while let Err(refused) = cover() {
+            if !body.shared.make_room(refused.wanted).await {
+                return cover().map_err(reasons::no_space);
             }
         }
+        Ok(())
     }
 
     async fn flush_batch(&mut self) -> Result<(), Failure> {
@@ -212,7 +262,7 @@ impl<C: Contents> Fill<C> {
         pipeline.written().await
     }
 
-    async fn complete(&mut self) -> Result<Completed, Failure> {
+    async fn complete(&mut self) -> Result<Digest, Failure> {
         self.flush_batch().await?;
         let body = self.entry.body.clone();
         if let Some(declared) = body.declared.filter(|declared| *declared != self.received) {
@@ -222,12 +272,12 @@ impl<C: Contents> Fill<C> {
             body.growth.whole(self.received);
         }
         match self.pipeline.clone() {
-            None => complete_memory(body, self.promised).await,
+            None => self.complete_memory(body).await,
             Some(pipeline) => self.complete_file(body, &pipeline).await,
         }
     }
 
-    async fn complete_file(&self, body: Arc<Body>, pipeline: &Pipeline) -> Result<Completed, Failure> {
+    async fn complete_file(&self, body: Arc<Body>, pipeline: &Pipeline) -> Result<Digest, Failure> {
         let length = self.received;
         if let Some(reservation) = body.reservation.lock().as_mut() {
             reservation.shrink_to(length);
@@ -238,7 +288,63 @@ impl<C: Contents> Fill<C> {
         }
         body.growth.commit(0..length);
         let (shared, file) = (body.shared.clone(), pipeline.file().clone());
-        shared.pool.run(move || body.shared.complete_file(&body, length, digest, file)).await.flatten()
+        let settle = self.settle();
+        let job = move || {
+            let completed = body.shared.complete_file(&body, length, digest, file)?;
+            settle(completed);
+            Ok(digest)
+        };
+        shared.pool.run(job).await.flatten()
+    }
+
+    /// Hashes, completes and then persists a body in memory, in one disk job that answers before it writes.
+    async fn complete_memory(&self, body: Arc<Body>) -> Result<Digest, Failure> {
+        let (shared, promised) = (body.shared.clone(), self.promised);
+        let permit = shared.pool.enter().await;
+        let (reply, result) = oneshot::channel();
+        let settling = shared.settling();
+        let settle = self.settle();
+        let job = move || {
+            let completed = body.shared.complete_memory(&body, promised);
+            // The fill may have been dropped meanwhile; the body is complete all the same.
+            match completed {
+                Err(failure) => {
+                    drop(settle);
+                    drop(reply.send(Err(failure)));
+                }
+                Ok(Completed { digest, named: Some(named) }) => {
+                    drop(reply.send(Ok(digest)));
+                    settle(Completed { digest, named: Some(named) });
+                }
+                Ok(Completed { digest, named: None }) => {
+                    drop(reply.send(Ok(digest)));
+                    let shared = body.shared.clone();
+                    shared.later.push(move || {
+                        let named = Some(body.shared.persist(&body, digest));
+                        settle(Completed { digest, named });
+                        // The body first: it may be its end.
+                        drop(body);
+                        drop(settling);
+                    });
+                    return;
+                }
+            }
+            drop(body);
+            drop(settling);
+        };
+        shared.pool.push_with(permit, job);
+        result.await.map_err(|_| reasons::disk_job_lost()).flatten()
+    }
+
+    /// What follows on a disk thread when the body has found its place, or has not: then the entry lives as long as its
+    /// memory or its nameless file does.
+    fn settle(&self) -> impl FnOnce(Completed) + Send + 'static {
+        let (store, entry) = (self.store.clone(), self.entry.clone());
+        move |completed| {
+            if let Some(Ok(named)) = completed.named {
+                store.settle(&entry, completed.digest, named);
+            }
+        }
     }
 
     fn end_failed(&mut self, failure: Failure) {
@@ -256,29 +362,6 @@ impl<C: Contents> Fill<C> {
             pipeline.stop(failure);
         }
     }
-}
-
-/// Hashes, completes and then persists a body in memory, in one disk job that answers before it writes.
-async fn complete_memory(body: Arc<Body>, promised: Option<Digest>) -> Result<Completed, Failure> {
-    let shared = body.shared.clone();
-    let permit = shared.pool.enter().await;
-    let (reply, result) = oneshot::channel();
-    let settling = shared.settling();
-    let job = move || {
-        let completed = body.shared.complete_memory(&body, promised);
-        let unique = completed.as_ref().ok().filter(|completed| completed.twin.is_none());
-        let digest = unique.map(|completed| completed.digest);
-        // The fill may have been dropped meanwhile; the body is complete all the same.
-        let _ = reply.send(completed);
-        if let Some(digest) = digest {
-            body.shared.persist(&body, digest);
-        }
-        // The body first: it may be its end.
-        drop(body);
-        drop(settling);
-    };
-    shared.pool.push_with(permit, job);
-    result.await.map_err(|_| reasons::disk_job_lost()).flatten()
 }
 
 impl<C: Contents> Drop for Fill<C> {

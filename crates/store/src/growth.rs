@@ -57,6 +57,18 @@ impl Growth {
         }
     }
 
+    /// A body that was complete in an earlier life.
+    pub(crate) fn stored(length: u64, digest: Digest) -> Self {
+        let mut extents = Extents::default();
+        extents.insert(0..length);
+        Self {
+            committed: AtomicU64::new(length),
+            length: AtomicU64::new(length),
+            state: Mutex::new(State { extents, phase: Phase::Complete(length, digest) }),
+            waiters: WaitList::default(),
+        }
+    }
+
     /// Bytes readable from the start without a gap.
     pub(crate) fn committed(&self) -> u64 {
         self.committed.load(Ordering::Acquire)

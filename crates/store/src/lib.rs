@@ -15,36 +15,56 @@
 
 #![deny(unsafe_code)]
 
+mod bodies;
 mod body;
 mod claim;
 mod digest;
 mod entry;
+pub mod eviction;
 mod extents;
 mod failure;
 mod files;
 mod fill;
 mod flight;
 mod growth;
+mod health;
 mod index;
+mod journal;
+mod keeper;
 mod key;
+mod later;
 #[cfg(all(test, loom))]
 mod loom_tests;
 mod metrics;
+mod offline;
+mod parts;
 mod quota;
 mod reasons;
+mod recording;
+mod room;
 mod shared;
+mod start;
 mod store;
 mod sync;
+#[cfg(feature = "bench")]
+#[doc(hidden)]
+pub mod synthetic;
 #[cfg(test)]
 #[cfg(not(loom))]
 mod tests;
+mod upkeep;
 mod waiters;
+mod warming;
 
 pub use body::{Body, BodyReader, BodyState, Chunk, FileRange};
-pub use claim::{Access, BodySpec, Claim, Decision, Flight, Refused};
+pub use claim::{Access, BodySpec, Claim, Decision, Flight, Part, Refused};
 pub use digest::{Digest, InvalidDigest};
 pub use entry::{Contents, Entry};
 pub use failure::{Blame, Failure, Retry};
+#[cfg(any(test, feature = "faulty"))]
+pub use files::disk::faulty::{FaultyDisk, Gate, Operation};
+pub use files::disk::{Disk, Kind, Listed, RealDisk};
 pub use fill::Fill;
 pub use key::Key;
-pub use store::{Config, OpenError, Reader, Usage, Writer, open};
+pub use offline::{DirectoryLock, Recorded, RecordedBody, Scanned, body_path, lock, part_path, scan};
+pub use store::{Config, IsPinned, OpenError, Reader, ScrubReport, Usage, Viewed, Writer, open};

@@ -9,11 +9,11 @@ use std::task::{Context, Poll, Wake, Waker};
 use loom::sync::Notify;
 use loom::thread;
 
+use crate::bodies::BodyId;
 use crate::body::{Next, next};
 use crate::flight::Landing;
 use crate::growth::{Growth, Phase};
-use crate::index::{Index, Probed};
-use crate::metrics::Level;
+use crate::index::{Index, Levels, Number, Probed, Seen};
 use crate::waiters::Ticket;
 use crate::{Digest, Failure, Key, reasons};
 
@@ -23,7 +23,9 @@ const DIGEST: Digest = Digest::new([1; 32]);
 type Entries = Index<u32, &'static str>;
 
 fn index() -> Arc<Entries> {
-    Arc::new(Index::new(Level::default(), Level::default()))
+    let index = Index::new(Levels::default());
+    index.finish_loading(0, None);
+    Arc::new(index)
 }
 
 /// A follower's loop as [`BodyReader`](crate::BodyReader) runs it: bytes handed out, and how it ended.
@@ -57,6 +59,7 @@ fn of_two_claims_one_flies_and_the_other_gets_its_entry() {
                 (true, entry)
             }
             Probed::Found(entry) => (false, entry),
+            Probed::Cold(_) => unreachable!("nothing is recorded"),
             Probed::Flying(flight) => match block_on(flight.decided()) {
                 Landing::Entry(entry) => (false, entry),
                 other => panic!("{other:?}"),
@@ -89,6 +92,66 @@ fn a_dropped_claim_wakes_all_and_frees_the_key() {
             assert_eq!(waiter.join().expect("no panic"), Landing::Abandoned);
         }
         assert!(matches!(index.probe(&KEY, |_| true), Probed::Claimed { .. }));
+    });
+}
+
+const BODY: BodyId = BodyId::NONE;
+
+/// An index with one recorded entry, and its number.
+fn recorded() -> (Arc<Entries>, Number) {
+    let index = index();
+    let Probed::Claimed { flight, .. } = index.probe(&KEY, |_| true) else { panic!("the key is free") };
+    index.publish(&KEY, 1);
+    flight.decide(Landing::Entry(1));
+    let noted = index.record(&KEY, |entry| *entry == 1, &[], BODY, 0).expect("it is there");
+    (index, noted.number)
+}
+
+#[test]
+fn an_eviction_never_takes_what_a_claim_has_published_meanwhile() {
+    model(|| {
+        let (index, number) = recorded();
+        let reaper = index.clone();
+        let reaper = thread::spawn(move || reaper.evict(number, |_| Vec::new()).is_some());
+        let Probed::Claimed { flight, .. } = index.probe(&KEY, |_| false) else {
+            panic!("nobody else claims")
+        };
+        index.publish(&KEY, 2);
+        flight.decide(Landing::Entry(2));
+        let evicted = reaper.join().expect("no panic");
+        // Evicted before the claim, or after the publication; never in between.
+        let left = index.get(&KEY);
+        assert!(left == Some(2) || left.is_none() && evicted);
+    });
+}
+
+#[test]
+fn an_entry_that_is_read_from_disk_while_it_is_evicted_is_there_or_not() {
+    model(|| {
+        let (index, number) = recorded();
+        assert_eq!(index.cool(0, 1, |_| Some(0)).len() + index.cool(0, 1, |_| Some(0)).len(), 1);
+        let Seen::Cold(cold) = index.see(&KEY) else { panic!("it is cold") };
+        let reaper = index.clone();
+        let reaper = thread::spawn(move || reaper.evict(number, |_| Vec::new()).is_some());
+        let warmed = index.warm_up(&cold, 1);
+        assert!(reaper.join().expect("no panic"), "nobody claims it");
+        assert!(matches!(index.see(&KEY), Seen::Absent), "whatever was warm has gone with it: {warmed:?}");
+    });
+}
+
+#[test]
+fn cooling_loses_no_entry_and_no_claim() {
+    model(|| {
+        let (index, _) = recorded();
+        let keeper = index.clone();
+        let keeper = thread::spawn(move || {
+            let first = keeper.cool(0, 1, |_| Some(0)).len();
+            first + keeper.cool(0, 1, |_| Some(0)).len()
+        });
+        let seen = index.probe(&KEY, |_| true);
+        keeper.join().expect("no panic");
+        assert!(matches!(seen, Probed::Found(1) | Probed::Cold(_)));
+        assert!(matches!(index.see(&KEY), Seen::Warm(1) | Seen::Cold(_)));
     });
 }
 

@@ -25,6 +25,10 @@ impl Level {
         self.0.dec();
     }
 
+    pub(crate) fn set(&self, amount: u64) {
+        self.0.set(amount);
+    }
+
     pub(crate) fn add(&self, amount: u64) {
         self.0.inc_by(amount);
     }
@@ -63,6 +67,23 @@ pub(crate) struct Metrics {
     pub(crate) disk_errors: Counter,
     pub(crate) deduplicated: Counter,
     pub(crate) read_ahead: Counter,
+    pub(crate) warm: Level,
+    pub(crate) uncommitted: Level,
+    pub(crate) bodies: Level,
+    pub(crate) evicted: Counter,
+    pub(crate) evicted_bytes: Counter,
+    pub(crate) suspended: Counter,
+    pub(crate) resumed: Counter,
+    pub(crate) warmed: Counter,
+    pub(crate) cooled: Counter,
+    pub(crate) damaged: Counter,
+    pub(crate) verified: Counter,
+    pub(crate) strays: Counter,
+    pub(crate) journal_bytes: Counter,
+    pub(crate) compactions: Counter,
+    pub(crate) degraded: Level,
+    pub(crate) unloaded: Level,
+    pub(crate) unchecked: Level,
 }
 
 impl Metrics {
@@ -80,6 +101,12 @@ impl Metrics {
         }
         let counts = [
             ("entries", "Entries in the index", &metrics.entries),
+            ("warm_entries", "Entries held in memory, ready to be sent", &metrics.warm),
+            ("bodies", "Complete bodies on the disk", &metrics.bodies),
+            ("uncommitted", "Changes that a crash would lose now", &metrics.uncommitted),
+            ("loading_shards", "Shards of the index that are still to be loaded", &metrics.unloaded),
+            ("unchecked", "1 until what was loaded has been compared with the files", &metrics.unchecked),
+            ("degraded", "1 while the disk takes nothing and the store does not store", &metrics.degraded),
             ("flights", "Claims without a decision yet", &metrics.flights),
             ("fills", "Bodies now growing", &metrics.fills),
             ("followers", "Readers of growing bodies", &metrics.followers),
@@ -92,6 +119,21 @@ impl Metrics {
         let events = [
             ("disk_errors", "Disk operations that failed", &metrics.disk_errors),
             ("deduplicated", "Bodies dropped because an equal one was there", &metrics.deduplicated),
+            ("evicted", "Entries evicted to make room", &metrics.evicted),
+            ("evicted_bytes", "Bytes of the bodies of evicted entries", &metrics.evicted_bytes),
+            ("suspended", "Interrupted fills whose bytes were kept", &metrics.suspended),
+            ("resumed", "Fills that went on with what was kept", &metrics.resumed),
+            ("warmed", "Entries read from the disk because they were asked for", &metrics.warmed),
+            ("cooled", "Entries that gave up their memory", &metrics.cooled),
+            ("damaged", "Entries and bodies dropped because they were not what was stored", &metrics.damaged),
+            (
+                "verified",
+                "Bodies whose digest was checked after an unclean stop or by a scrub",
+                &metrics.verified,
+            ),
+            ("strays", "Files deleted because no entry named them", &metrics.strays),
+            ("journal_bytes", "Bytes of records written", &metrics.journal_bytes),
+            ("compactions", "Logs rewritten without their garbage", &metrics.compactions),
             ("read_ahead", "Chunks that had to be read from the disk before sending", &metrics.read_ahead),
         ];
         for (name, help, counter) in events {

@@ -1,12 +1,14 @@
 //! [`Quota`]: exact accounting of body bytes, reserved before they are written.
 //!
-//! Owns the number of bytes in use. Invariants: `used` is the sum of all live [`Reservation`]s and never above the
-//! quota; a reservation is given back when its owner drops it, which for a body is after its file is gone.
-//! Deliberately not here: making room.
+//! Owns the number of bytes in use. Invariants: `used` is the sum of all live [`Reservation`]s and of the bodies that
+//! have a name; what is reserved never goes above the limit; bytes are given back after the file is gone.
+//! Deliberately not here: making room, which the keeper does for those who wait in [`Quota::freed`].
 
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::metrics::Level;
+use crate::waiters::WaitList;
 
 /// First step of a reservation for a body of unknown length.
 const FIRST_STEP: u64 = 64 << 10;
@@ -17,7 +19,11 @@ const LAST_STEP: u64 = 16 << 20;
 #[derive(Clone)]
 pub(crate) struct Quota {
     used: Level,
-    limit: u64,
+    /// What the operator allows.
+    quota: u64,
+    /// What may be used now: the quota, or less when the disk has less.
+    limit: Arc<AtomicU64>,
+    freed: Arc<WaitList>,
 }
 
 /// Bytes that are not to be had.
@@ -35,8 +41,39 @@ pub(crate) struct Reservation {
 }
 
 impl Quota {
-    pub(crate) fn new(used: Level, limit: u64) -> Self {
-        Self { used, limit }
+    pub(crate) fn new(used: Level, quota: u64) -> Self {
+        Self { used, quota, limit: Arc::new(AtomicU64::new(quota)), freed: Arc::default() }
+    }
+
+    /// Bytes that may be reserved now.
+    pub(crate) fn free(&self) -> u64 {
+        self.limit().saturating_sub(self.used())
+    }
+
+    /// The operator's quota.
+    pub(crate) fn quota(&self) -> u64 {
+        self.quota
+    }
+
+    /// The disk leaves room for `bytes` in all: the quota holds, or this when it is less.
+    pub(crate) fn set_room(&self, bytes: u64) {
+        self.limit.store(self.quota.min(bytes), Ordering::Relaxed);
+    }
+
+    /// Counts bytes that are on the disk already, above the limit if need be.
+    pub(crate) fn take_anyway(&self, bytes: u64) {
+        self.used.add(bytes);
+    }
+
+    /// Gives bytes back whose file is gone.
+    pub(crate) fn give_back(&self, bytes: u64) {
+        self.used.sub(bytes);
+        self.freed.wake_all();
+    }
+
+    /// Those who wait for bytes to be given back.
+    pub(crate) fn freed(&self) -> &WaitList {
+        &self.freed
     }
 
     pub(crate) fn used(&self) -> u64 {
@@ -44,7 +81,7 @@ impl Quota {
     }
 
     pub(crate) fn limit(&self) -> u64 {
-        self.limit
+        self.limit.load(Ordering::Relaxed)
     }
 
     /// Takes `bytes` at once, or nothing.
@@ -53,14 +90,20 @@ impl Quota {
         Ok(Reservation { quota: self.clone(), bytes })
     }
 
+    /// Bytes that are counted already are the reservation's from now on.
+    pub(crate) fn take_over(&self, bytes: u64) -> Reservation {
+        Reservation { quota: self.clone(), bytes }
+    }
+
     /// Takes `wanted` bytes, or what there is if that is at least `needed`.
     fn take(&self, needed: u64, wanted: u64) -> Result<u64, NoSpace> {
         let used = self.used.atomic();
         let mut before = used.load(Ordering::Relaxed);
         loop {
-            let free = self.limit.saturating_sub(before);
+            let limit = self.limit();
+            let free = limit.saturating_sub(before);
             if free < needed {
-                return Err(NoSpace { wanted: needed, used: before, quota: self.limit });
+                return Err(NoSpace { wanted: needed, used: before, quota: limit });
             }
             let taken = wanted.min(free);
             match used.compare_exchange_weak(before, before + taken, Ordering::Relaxed, Ordering::Relaxed) {
@@ -81,16 +124,27 @@ impl Reservation {
         Ok(())
     }
 
+    /// Takes another reservation's bytes too.
+    pub(crate) fn join(&mut self, mut other: Self) {
+        self.bytes += std::mem::take(&mut other.bytes);
+    }
+
     /// Gives back what is above `bytes`.
     pub(crate) fn shrink_to(&mut self, bytes: u64) {
         let excess = self.bytes.saturating_sub(bytes);
-        self.quota.used.sub(excess);
+        self.quota.give_back(excess);
         self.bytes -= excess;
+    }
+
+    /// The first `bytes` are counted elsewhere from now on; the rest is given back.
+    pub(crate) fn hand_over(mut self, bytes: u64) {
+        self.shrink_to(bytes);
+        self.bytes = 0;
     }
 }
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        self.quota.used.sub(self.bytes);
+        self.quota.give_back(self.bytes);
     }
 }

@@ -10,6 +10,16 @@ pub(crate) fn disk_error(action: &str, path: &Path, error: &std::io::Error) -> F
     failure(Blame::Us, Retry::Pointless, "disk_error", format!("{action} {}: {error}", path.display()))
 }
 
+pub(crate) fn degraded(why: &str) -> Failure {
+    failure(Blame::Us, Retry::Pointless, "disk_error", format!("the store does not store at present: {why}"))
+}
+
+pub(crate) fn unclean_end(why: &str) -> Failure {
+    let detail = format!("the store ends uncleanly, its bodies will be verified at the next start: {why}");
+    tracing::warn!("{detail}");
+    failure(Blame::Us, Retry::Pointless, "disk_error", detail)
+}
+
 pub(crate) fn disk_job_lost() -> Failure {
     failure(Blame::Us, Retry::Sensible, "disk_error", "a disk job ended without a result".to_owned())
 }

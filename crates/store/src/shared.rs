@@ -1,32 +1,44 @@
 //! [`Shared`]: what all bodies of a store have in common, and the disk's part in their life.
 //!
-//! Owns the directory, the disk threads, the quota, the table of open files and the names of complete bodies. Bodies,
-//! claims and fills use it; the index does not belong to it. Methods that wait for the disk say so.
+//! Owns the directory, the disk threads, the quota, the table of open files, the table of complete bodies and the store's
+//! health. Bodies, claims and fills use it; the index does not belong to it. Methods that wait for the disk say so.
 //!
-//! Invariants: a name in `bodies/` belongs to one living body, and equal bodies get one name; a body's quota is given
-//! back after its file is gone. Lock order: names, then a body's place; both are taken on disk threads only.
+//! Deliberately not here: entries and their records.
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use hashbrown::HashMap;
+use aws_lc_rs::digest::{Context, SHA256};
+use bytes::{Bytes, BytesMut};
+use hashbrown::HashSet;
 use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
 
+use crate::bodies::{Bodies, BodyId, Facts, Named};
 use crate::files::directory::{Directory, Place};
+use crate::files::disk::{Disk, read_full_at, write_all_at};
 use crate::files::open::{FileTable, OpenFile};
 use crate::files::pool::Pool;
-use crate::metrics::Metrics;
+use crate::files::wake::Alarm;
+use crate::fill::SMALL;
+use crate::health::Health;
+use crate::journal::Epochs;
+use crate::later::Later;
+use crate::metrics::{Level, Metrics};
 use crate::quota::{Quota, Reservation};
+use crate::room::Room;
 use crate::waiters::WaitList;
-use crate::{Body, Config, Digest, Failure, OpenError, reasons};
+use crate::{Body, Config, Digest, Failure, OpenError, reasons, start};
 
 /// Bytes that small bodies on their way to disk may take beyond the memory budget.
 const ON_THE_WAY: u64 = 64 << 20;
+/// Bytes read at once to verify a body.
+const VERIFY_STEP: usize = 256 << 10;
+/// Between two looks at what must still happen, at the end.
+const SETTLE_POLL: Duration = Duration::from_millis(1);
 
 /// What all bodies of a store have in common.
 pub(crate) struct Shared {
@@ -36,29 +48,43 @@ pub(crate) struct Shared {
     pub(crate) metrics: Metrics,
     memory_limit: u64,
     files: FileTable,
-    names: Mutex<HashMap<Digest, Owner>>,
+    pub(crate) bodies: Bodies,
+    pub(crate) epochs: Mutex<Epochs>,
+    epoch: u32,
+    pub(crate) health: Health,
+    /// Bodies whose files are not what was stored.
+    pub(crate) lost: Mutex<HashSet<Digest>>,
+    /// Somebody has deleted the records: they are written anew.
+    pub(crate) index_is_lost: AtomicBool,
+    pub(crate) room: Room,
+    /// Rung when the store ends: for those who wait for nothing else.
+    pub(crate) ended: Alarm,
+    /// Wakes the upkeep.
+    pub(crate) upkeep: Alarm,
+    graves: Arc<Backlog>,
+    pub(crate) later: Later,
     next_id: AtomicU64,
     start: Instant,
     backlog: Arc<Backlog>,
     closed: AtomicBool,
 }
 
-/// Whose file a name in `bodies/` is.
-struct Owner {
-    id: u64,
-    body: Weak<Body>,
-}
-
-/// A body's end: its digest, and the body with the same bytes that was there before, if there is one.
+/// A body's end: its digest, and how it found its place on disk, if it was tried yet.
 pub(crate) struct Completed {
     pub(crate) digest: Digest,
-    pub(crate) twin: Option<Arc<Body>>,
+    pub(crate) named: Option<Result<Named, Failure>>,
 }
 
 impl Shared {
-    /// Locks and empties the directory and starts the disk threads.
+    /// Locks the directory and starts the disk threads.
     pub(crate) fn open(config: &Config, registry: &mut Registry) -> Result<Arc<Self>, OpenError> {
-        let directory = Directory::open(&config.directory)?;
+        let directory = Directory::open(&config.directory, config.disk.clone())?;
+        start::check(&directory)?;
+        let (epochs, warning) = Epochs::start(&*config.disk, &directory.index())
+            .map_err(|fault| OpenError { detail: fault.to_string() })?;
+        if let Some(warning) = warning {
+            tracing::warn!("{warning}");
+        }
         let metrics = Metrics::new(registry);
         metrics.quota.add(config.quota);
         let pool = Pool::start(config.disk_threads, config.disk_queue, metrics.queue.clone())
@@ -69,13 +95,52 @@ impl Shared {
             quota: Quota::new(metrics.used.clone(), config.quota),
             memory_limit: config.memory,
             files: FileTable::new(config.open_files, metrics.open_files.clone()),
-            names: Mutex::default(),
+            bodies: Bodies::new(),
+            epoch: epochs.current(),
+            epochs: Mutex::new(epochs),
+            health: Health::new(metrics.degraded.clone()),
+            lost: Mutex::default(),
+            index_is_lost: AtomicBool::new(false),
+            room: Room::default(),
+            ended: Alarm::default(),
+            upkeep: Alarm::default(),
+            graves: Arc::default(),
+            later: Later::default(),
             next_id: AtomicU64::new(1),
             start: Instant::now(),
             backlog: Arc::default(),
             closed: AtomicBool::new(false),
             metrics,
         }))
+    }
+
+    pub(crate) fn disk(&self) -> &dyn Disk {
+        &**self.directory.disk()
+    }
+
+    /// The number of this run.
+    pub(crate) fn epoch(&self) -> u32 {
+        self.epoch
+    }
+
+    /// Whether bodies that were completed in this epoch are known to be whole.
+    pub(crate) fn is_trusted(&self, epoch: u32) -> bool {
+        !self.epochs.lock().is_unclean(epoch)
+    }
+
+    /// Whether a complete body may be given to readers without a further look at its bytes. Waits for the disk.
+    pub(crate) fn is_usable(&self, facts: &Facts) -> bool {
+        self.is_trusted(facts.epoch) && self.is_in_place(facts)
+    }
+
+    /// Whether the file of a complete body is there, as long as it should be. Waits for the disk.
+    pub(crate) fn is_in_place(&self, facts: &Facts) -> bool {
+        let length = self.disk().length(&self.directory.path(Place::Named(facts.digest)));
+        length.is_ok_and(|length| length == facts.length)
+    }
+
+    pub(crate) fn memory_limit(&self) -> u64 {
+        self.memory_limit
     }
 
     pub(crate) fn next_id(&self) -> u64 {
@@ -93,9 +158,18 @@ impl Shared {
         self.start.elapsed().as_secs() as u32 + 1
     }
 
-    /// From now on the files of bodies that are dropped stay: it is the store that goes, not its bodies.
-    pub(crate) fn close(&self) {
-        self.closed.store(true, Ordering::Relaxed);
+    /// From now on the files of bodies that are dropped stay: it is the store that goes, not its bodies. `false` when that
+    /// has been so before.
+    pub(crate) fn close(&self) -> bool {
+        !self.closed.swap(true, Ordering::Relaxed)
+    }
+
+    /// Waits, on this thread, until everything that must still happen on disk has happened.
+    pub(crate) fn wait_settled(&self) {
+        while self.backlog.open.load(Ordering::Acquire) > 0 {
+            self.later.work_off();
+            self.ended.sleep(SETTLE_POLL);
+        }
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -104,13 +178,28 @@ impl Shared {
 
     /// Something that [`settled`](Self::settled) waits for, until it is dropped.
     pub(crate) fn settling(&self) -> Settling {
+        self.metrics.uncommitted.inc();
         self.backlog.open.fetch_add(1, Ordering::Relaxed);
-        Settling(self.backlog.clone())
+        Settling(self.backlog.clone(), Some(self.metrics.uncommitted.clone()))
+    }
+
+    /// A body on its way out, until it is dropped.
+    pub(crate) fn burying(&self) -> Settling {
+        self.graves.open.fetch_add(1, Ordering::Relaxed);
+        Settling(self.graves.clone(), None)
+    }
+
+    /// Whether bodies are on their way out, and with them bytes.
+    pub(crate) fn is_burying(&self) -> bool {
+        self.graves.open.load(Ordering::Acquire) > 0
     }
 
     /// Waits until everything that must still happen on disk has happened.
     pub(crate) async fn settled(&self) {
-        let idle = || (self.backlog.open.load(Ordering::Acquire) == 0).then_some(());
+        let idle = || {
+            self.later.hurry();
+            (self.backlog.open.load(Ordering::Acquire) == 0).then_some(())
+        };
         self.backlog.waiters.until(idle).await;
     }
 
@@ -125,14 +214,20 @@ impl Shared {
         Ok(open)
     }
 
-    /// Opens the file of a body for reading, or finds it open. Waits for the disk.
+    /// Opens the file of a body for reading, or finds it open. A body whose file is not what was stored is lost: the
+    /// upkeep takes its entries out. Waits for the disk.
     pub(crate) fn open_body(&self, body: &Body) -> Result<Arc<OpenFile>, Failure> {
         let place = body.place.lock();
         if let Some(open) = body.open_file() {
             return Ok(open);
         }
-        let file = File::open(self.directory.path(*place))
-            .map_err(|error| self.disk_error("open", *place, &error))?;
+        let file = self.open_checked(*place, body.growth.length()).map_err(|error| {
+            if let Place::Named(digest) = *place {
+                self.lost.lock().insert(digest);
+                self.upkeep.ring();
+            }
+            self.disk_error("open", *place, &error)
+        })?;
         let open = OpenFile::new(body.id, body.length(), file);
         *body.open.lock() = Arc::downgrade(&open);
         drop(place);
@@ -140,8 +235,20 @@ impl Shared {
         Ok(open)
     }
 
-    /// Completes a body whose bytes are all in its file: it gets its final name, unless an equal one has it. A disk
-    /// that refuses the name costs only the deduplication. Waits for the disk.
+    fn open_checked(&self, place: Place, length: Option<u64>) -> io::Result<File> {
+        let file = self.directory.open_file(place)?;
+        let found = file.metadata()?.len();
+        match length.filter(|length| *length != found) {
+            None => Ok(file),
+            Some(length) => {
+                let what = format!("the file has {found} bytes instead of {length}");
+                Err(io::Error::new(io::ErrorKind::InvalidData, what))
+            }
+        }
+    }
+
+    /// Completes a body whose bytes are all in its file: it gets its final name, unless an equal one has it. Waits for
+    /// the disk.
     pub(crate) fn complete_file(
         &self,
         body: &Arc<Body>,
@@ -153,15 +260,8 @@ impl Shared {
             return Err(reasons::fill_abandoned());
         }
         self.files.insert(file);
-        let mut names = self.names.lock();
-        let twin = twin(&names, &digest);
-        if twin.is_none() {
-            // A file of that name belongs to a body that nobody holds any more: it is replaced.
-            if self.name(body, digest).is_ok() {
-                names.insert(digest, Owner { id: body.id, body: Arc::downgrade(body) });
-            }
-        }
-        Ok(Completed { digest, twin })
+        let named = self.name(body, length, digest);
+        Ok(Completed { digest, named: Some(named) })
     }
 
     /// Completes a body whose bytes are all in memory. Hashes.
@@ -182,51 +282,132 @@ impl Shared {
         if !body.growth.complete(length, digest) {
             return Err(reasons::fill_abandoned());
         }
-        let mut names = self.names.lock();
-        let twin = twin(&names, &digest);
-        if twin.is_none() {
-            names.insert(digest, Owner { id: body.id, body: Arc::downgrade(body) });
-        }
-        Ok(Completed { digest, twin })
+        let twin = self.bodies.id(&digest).filter(|id| self.is_usable(&self.bodies.facts(*id)));
+        let named = twin.map(|id| Ok(Named::Twin(self.bodies.living(&body.shared, id))));
+        Ok(Completed { digest, named })
     }
 
-    /// Writes a complete body from memory to its final name; then the memory is given up if it is over the budget.
-    /// A disk that refuses leaves the body in memory. Waits for the disk.
-    pub(crate) fn persist(&self, body: &Arc<Body>, digest: Digest) {
-        if self.write_out(body, digest).is_err() {
-            self.names.lock().remove(&digest);
-            return;
-        }
-        if self.metrics.memory.get() > self.memory_limit {
-            body.drop_memory();
-        }
+    /// Writes a complete body from memory to its final name. A disk that refuses leaves the body in memory only. Waits
+    /// for the disk.
+    pub(crate) fn persist(&self, body: &Arc<Body>, digest: Digest) -> Result<Named, Failure> {
+        let bytes = body.memory(0, u64::MAX).unwrap_or_default();
+        let open = self.create(body)?;
+        let written = write_all_at(self.disk(), open.file(), &bytes, 0);
+        written.map_err(|error| self.disk_error("write", Place::Fill(body.id), &error))?;
+        // From here the file is opened anew by the first reader that needs it: most bodies stay in memory.
+        drop(open);
+        self.name(body, bytes.len() as u64, digest)
     }
 
-    /// Deletes what is left of a body that nobody holds. Waits for the disk.
-    pub(crate) fn bury(&self, id: u64, mut place: Place, reservation: Option<Reservation>) {
+    fn name(&self, body: &Arc<Body>, length: u64, digest: Digest) -> Result<Named, Failure> {
+        self.bodies.name(body, length, digest, |facts| self.is_usable(facts))
+    }
+
+    /// Moves the body's file. Waits for the disk.
+    pub(crate) fn rename(&self, body: &Body, to: Place) -> Result<(), Failure> {
+        let mut place = body.place.lock();
+        self.directory.rename(*place, to).map_err(|error| self.disk_error("rename to", to, &error))?;
+        *place = to;
+        Ok(())
+    }
+
+    /// Makes the file of a part the file of a growing body, which has its first `received` bytes. Waits for the disk.
+    pub(crate) fn reopen(&self, body: &Body, received: u64) -> Result<Arc<OpenFile>, Failure> {
+        let to = Place::Fill(body.id);
+        self.rename(body, to)?;
+        let open = || {
+            let file = self.disk().open_write(&self.directory.path(to))?;
+            let found = file.metadata()?.len();
+            if found < received {
+                let what = format!("the part has {found} bytes instead of {received}");
+                return Err(io::Error::new(io::ErrorKind::InvalidData, what));
+            }
+            Ok(file)
+        };
+        let file = open().map_err(|error| self.disk_error("open", to, &error))?;
+        let open = OpenFile::new(body.id, body.declared, file);
+        *body.open.lock() = Arc::downgrade(&open);
+        Ok(open)
+    }
+
+    /// Sees to what is left of a body that nobody holds. Waits for the disk.
+    pub(crate) fn part_with(&self, id: u64, place: Place, reservation: Option<Reservation>) {
         self.files.remove(id);
-        if let Place::Named(digest) = place {
-            let mut names = self.names.lock();
-            if names.get(&digest).is_none_or(|owner| owner.id != id) {
-                // An equal body has taken the name, and with it replaced the file.
-                return;
-            }
-            names.remove(&digest);
-            // Deleting a long file takes long; moving it away under the lock is enough to free the name.
-            match self.directory.rename(place, Place::Fill(id)) {
-                Ok(()) => place = Place::Fill(id),
-                Err(error) => drop(self.disk_error("rename", place, &error)),
-            }
-        }
-        if let Err(error) = std::fs::remove_file(self.directory.path(place)) {
-            self.disk_error("delete", place, &error);
+        match place {
+            Place::Named(digest) => self.bodies.died(self, &digest, id),
+            Place::Nowhere | Place::Part(_) => {}
+            Place::Fill(_) => self.delete(place),
         }
         drop(reservation);
+    }
+
+    /// Deletes a file. Waits for the disk.
+    pub(crate) fn delete(&self, place: Place) {
+        if let Err(error) = self.directory.remove(place)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            self.disk_error("delete", place, &error);
+        }
+    }
+
+    /// The bytes of a small body, from its file. Waits for the disk.
+    pub(crate) fn read_small(&self, body: &Body) -> Option<Bytes> {
+        let length = body.growth.length().filter(|length| *length <= SMALL)?;
+        let open = self.open_body(body).ok()?;
+        let mut bytes = BytesMut::zeroed(length as usize);
+        let read = read_full_at(self.disk(), open.file(), &mut bytes, 0).ok()?;
+        (read as u64 == length).then(|| bytes.freeze())
+    }
+
+    /// Reads a body's file and compares it with its name. Waits for the disk; calls `pace` with the bytes read so far.
+    pub(crate) fn verify(&self, facts: &Facts, mut pace: impl FnMut(u64)) -> io::Result<Verdict> {
+        let file = self.directory.open_file(Place::Named(facts.digest))?;
+        if file.metadata()?.len() != facts.length {
+            return Ok(Verdict::Damaged);
+        }
+        let mut hasher = Context::new(&SHA256);
+        let mut buffer = vec![0; VERIFY_STEP];
+        let mut at = 0;
+        loop {
+            let read = read_full_at(self.disk(), &file, &mut buffer, at)?;
+            if read == 0 {
+                break;
+            }
+            hasher.update(&buffer[..read]);
+            at += read as u64;
+            pace(read as u64);
+        }
+        let is_whole = at == facts.length && hasher.finish().as_ref() == facts.digest.as_bytes();
+        Ok(if is_whole { Verdict::Whole } else { Verdict::Damaged })
+    }
+
+    /// Verifies a body that an unclean epoch has left, unless that has been done. Waits for the disk.
+    pub(crate) fn verify_once(&self, id: BodyId) -> io::Result<Verdict> {
+        let facts = self.bodies.facts(id);
+        if self.is_trusted(facts.epoch) {
+            return Ok(Verdict::Whole);
+        }
+        let verdict = self.verify(&facts, |_| {})?;
+        if verdict == Verdict::Whole {
+            self.bodies.verified(id, self.epoch);
+            self.metrics.verified.inc();
+        }
+        Ok(verdict)
+    }
+
+    /// Counts and reports an error with small state.
+    pub(crate) fn control_error(&self, name: &str, error: &io::Error) -> Failure {
+        self.metrics.disk_errors.inc();
+        self.health.note(error);
+        let failure = reasons::disk_error("keep", &self.directory.root().join("control").join(name), error);
+        tracing::warn!(reason = failure.reason, "{}", failure.detail);
+        failure
     }
 
     /// Counts and reports a disk error.
     pub(crate) fn disk_error(&self, action: &str, place: Place, error: &io::Error) -> Failure {
         self.metrics.disk_errors.inc();
+        self.health.note(error);
         let failure = match place {
             Place::Nowhere => reasons::disk_error(action, "a body in memory".as_ref(), error),
             place => reasons::disk_error(action, &self.directory.path(place), error),
@@ -234,29 +415,13 @@ impl Shared {
         tracing::warn!(reason = failure.reason, "{}", failure.detail);
         failure
     }
-
-    fn write_out(&self, body: &Body, digest: Digest) -> Result<(), Failure> {
-        let open = self.create(body)?;
-        let written = open.file().write_all_at(&body.memory(0, u64::MAX).unwrap_or_default(), 0);
-        written.map_err(|error| self.disk_error("write", Place::Fill(body.id), &error))?;
-        // From here the file is opened anew by the first reader that needs it: most bodies stay in memory.
-        drop(open);
-        let _names = self.names.lock();
-        self.name(body, digest)
-    }
-
-    /// Moves the body's file to its final name.
-    fn name(&self, body: &Body, digest: Digest) -> Result<(), Failure> {
-        let mut place = body.place.lock();
-        let to = Place::Named(digest);
-        self.directory.rename(*place, to).map_err(|error| self.disk_error("rename to", to, &error))?;
-        *place = to;
-        Ok(())
-    }
 }
 
-fn twin(names: &HashMap<Digest, Owner>, digest: &Digest) -> Option<Arc<Body>> {
-    names.get(digest)?.body.upgrade()
+/// What reading a body has shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Whole,
+    Damaged,
 }
 
 /// What must still happen on disk.
@@ -267,10 +432,13 @@ struct Backlog {
 }
 
 /// One thing that must still happen on disk.
-pub(crate) struct Settling(Arc<Backlog>);
+pub(crate) struct Settling(Arc<Backlog>, Option<Level>);
 
 impl Drop for Settling {
     fn drop(&mut self) {
+        if let Some(uncommitted) = &self.1 {
+            uncommitted.dec();
+        }
         if self.0.open.fetch_sub(1, Ordering::Release) == 1 {
             self.0.waiters.wake_all();
         }

@@ -1,27 +1,52 @@
 //! Opening the store, its read side and its write side.
 //!
-//! Owns the index and [`Shared`]; both sides are handles. [`Reader`] is for anybody, [`Writer`] for the owner of the
-//! caching decisions. Invariant: an entry whose body has failed is not in the index.
+//! Both sides are handles on [`Inner`]. [`Reader`] is for anybody, [`Writer`] for the owner of the caching decisions.
+//! Invariant: an entry whose body has failed is not in the index.
 //!
-//! Deliberately not here, in this version: journal, eviction, bodies with holes on disk.
+//! Deliberately not here: loading ([`start`](crate::start)), records ([`recording`](crate::recording)), cold entries
+//! ([`warming`](crate::warming)) and the threads ([`keeper`](crate::keeper), [`upkeep`](crate::upkeep)).
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
 
+use hashbrown::HashMap;
+use parking_lot::{Mutex, RwLock};
 use prometheus_client::registry::Registry;
+use tokio::sync::oneshot;
 
-use crate::index::{Index, Probed};
+use crate::claim::Found;
+use crate::eviction::{self, Evictor};
+use crate::files::disk::{Disk, RealDisk};
+use crate::index::{Erased, Index, Levels, Probed, SHARDS, Seen};
+use crate::keeper::Settings;
 use crate::shared::Shared;
-use crate::{Access, Body, BodyState, Claim, Contents, Entry, Flight, Key};
+use crate::start::Stage;
+use crate::warming::Warming;
+use crate::{Access, Body, BodyState, Claim, Contents, Entry, Failure, Flight, Key, keeper, start, upkeep};
 
 /// How to open a store.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Config {
-    /// The directory; created when absent, emptied at start (this version keeps its index in memory).
+    /// The directory; created when absent.
     pub directory: PathBuf,
+    /// The disk: [`RealDisk`](crate::RealDisk), or a twin in tests.
+    pub disk: Arc<dyn Disk>,
     /// Most bytes of bodies, growing ones included.
     pub quota: u64,
-    /// Most bytes of small bodies (64 KiB and less) kept in memory. Those on their way to disk may take 64 MiB more.
+    /// Percent of the quota in use above which entries are evicted.
+    pub high_mark: u8,
+    /// Percent of the quota in use at which eviction stops.
+    pub low_mark: u8,
+    /// Percent of the quota above which a body has to be asked for twice before others are evicted for it.
+    pub huge_share: u8,
+    /// Bytes that are left free on the file system, whatever the quota says.
+    pub free_floor: u64,
+    /// How long an entry must not have been used before it may be evicted.
+    pub min_idle: Duration,
+    /// Most bytes of small bodies (64 KiB and less) and heads kept in memory. Small bodies on their way to disk may take
+    /// 64 MiB more.
     pub memory: u64,
     /// Threads that wait for the disk.
     pub disk_threads: usize,
@@ -29,6 +54,35 @@ pub struct Config {
     pub disk_queue: usize,
     /// Most body files held open.
     pub open_files: usize,
+    /// Threads that load the index at start.
+    pub load_threads: usize,
+    /// Longest time between a change and its record on the disk.
+    pub commit_interval: Duration,
+    /// Bytes of garbage in a log, of which there are 64, below which it is not rewritten.
+    pub compact_from: u64,
+}
+
+impl Config {
+    /// The defaults for a directory and a quota.
+    pub fn new(directory: PathBuf, quota: u64) -> Self {
+        Self {
+            directory,
+            disk: Arc::new(RealDisk),
+            quota,
+            high_mark: 95,
+            low_mark: 90,
+            huge_share: 50,
+            free_floor: 0,
+            min_idle: Duration::ZERO,
+            memory: 64 << 20,
+            disk_threads: 4,
+            disk_queue: 1024,
+            open_files: 1024,
+            load_threads: 2,
+            commit_interval: Duration::from_millis(500),
+            compact_from: 1 << 20,
+        }
+    }
 }
 
 /// The store could not be opened; the message names the path and the cause.
@@ -46,18 +100,49 @@ impl std::fmt::Display for OpenError {
 
 impl std::error::Error for OpenError {}
 
-/// Opens the store in its directory and registers its metrics.
+/// Opens the store in its directory and registers its metrics. Loading goes on in the background: what is asked for
+/// before its shard is there waits, and has it loaded next.
 pub fn open<C: Contents>(config: Config, registry: &mut Registry) -> Result<Writer<C>, OpenError> {
     let shared = Shared::open(&config, registry)?;
-    let index = Index::new(shared.metrics.entries.clone(), shared.metrics.flights.clone());
-    Ok(Writer(Arc::new(Inner { index, shared })))
+    let levels = Levels {
+        entries: shared.metrics.entries.clone(),
+        warm: shared.metrics.warm.clone(),
+        flights: shared.metrics.flights.clone(),
+        uncommitted: shared.metrics.uncommitted.clone(),
+    };
+    let inner = Arc::new(Inner {
+        index: Index::new(levels),
+        evictor: Mutex::new(Evictor::new(eviction_settings(&config))),
+        settings: Settings::new(&config),
+        is_pinned: RwLock::new(None),
+        warming: Mutex::default(),
+        stage: Stage::default(),
+        scrub: Mutex::default(),
+        threads: Mutex::default(),
+        committing: Mutex::default(),
+        replaced: Mutex::default(),
+        shared,
+    });
+    let mut threads = start::load(&inner, config.load_threads)?;
+    threads.push(crate::later::start(&inner.shared)?);
+    threads.push(keeper::start(&inner)?);
+    threads.push(upkeep::start(&inner)?);
+    *inner.threads.lock() = threads;
+    Ok(Writer(inner))
+}
+
+fn eviction_settings(config: &Config) -> eviction::Settings {
+    let huge_part = 100 / u64::from(config.huge_share.clamp(1, 100));
+    eviction::Settings { huge_part, ..eviction::Settings::new(config.quota) }
 }
 
 /// Counts of the moment.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
     /// Entries in the index.
     pub entries: u64,
+    /// Entries in memory.
+    pub warm: u64,
     /// Bodies now growing.
     pub fills: u64,
     /// Claims without a decision yet.
@@ -70,11 +155,25 @@ pub struct Usage {
     pub quota: u64,
     /// Bytes of small bodies held in memory.
     pub memory: u64,
+    /// Why the store does not store, if it does not.
+    pub degraded: Option<Arc<str>>,
+    /// Shards of the index that are still to be loaded.
+    pub unloaded: u64,
 }
 
 /// What both sides refer to.
 pub(crate) struct Inner<C: Contents> {
     pub(crate) index: Index<Arc<Entry<C>>, C::Refusal>,
+    pub(crate) evictor: Mutex<Evictor>,
+    pub(crate) settings: Settings,
+    pub(crate) is_pinned: RwLock<Option<Arc<IsPinned<C>>>>,
+    pub(crate) warming: Mutex<HashMap<Key, Warming<C>>>,
+    pub(crate) stage: Stage,
+    pub(crate) scrub: Mutex<upkeep::Scrub>,
+    pub(crate) threads: Mutex<Vec<JoinHandle<()>>>,
+    pub(crate) committing: Mutex<()>,
+    /// What has been replaced by records that are not on the disk yet.
+    pub(crate) replaced: Mutex<Vec<Erased>>,
     pub(crate) shared: Arc<Shared>,
 }
 
@@ -93,13 +192,33 @@ impl<C: Contents> Inner<C> {
         let same = |known: &Arc<Entry<C>>| Arc::ptr_eq(&known.body, &entry.body);
         self.index.replace(&entry.key, same, |known| with(known, known.head.clone(), twin.clone()));
     }
+
+    /// What says which entries are pinned, if any are.
+    pub(crate) fn pinned(&self) -> Option<Arc<IsPinned<C>>> {
+        self.is_pinned.read().clone()
+    }
+
+    async fn find(self: &Arc<Self>, key: &Key) -> Option<Arc<Entry<C>>> {
+        self.index.loaded(key).await;
+        loop {
+            match self.index.see(key) {
+                Seen::Warm(entry) => return Some(entry),
+                Seen::Absent => return None,
+                Seen::Cold(cold) => drop(self.warm_up(cold).await),
+            }
+        }
+    }
 }
 
 impl<C: Contents> Drop for Inner<C> {
     fn drop(&mut self) {
-        self.shared.close();
+        // Nobody is left to hear of it; the log has it.
+        let _ = self.close();
     }
 }
+
+/// Says of a name and a head whether the entry is pinned.
+pub type IsPinned<C> = dyn Fn(&str, &<C as Contents>::Head) -> bool + Send + Sync;
 
 /// The read side.
 pub struct Reader<C: Contents>(Arc<Inner<C>>);
@@ -111,33 +230,119 @@ impl<C: Contents> Clone for Reader<C> {
 }
 
 impl<C: Contents> Reader<C> {
-    /// The entry of `key`.
+    /// The entry of `key` if it is warm. Never waits.
     pub fn lookup(&self, key: &Key) -> Option<Arc<Entry<C>>> {
         self.0.index.get(key)
     }
 
+    /// The entry of `key`; a cold one is read from the disk first.
+    pub async fn find(&self, key: &Key) -> Option<Arc<Entry<C>>> {
+        self.0.find(key).await
+    }
+
     /// Counts of the moment.
     pub fn usage(&self) -> Usage {
-        let Shared { metrics, quota, .. } = &*self.0.shared;
+        let Shared { metrics, quota, health, .. } = &*self.0.shared;
         Usage {
             entries: metrics.entries.get(),
+            warm: metrics.warm.get(),
             fills: metrics.fills.get(),
             flights: metrics.flights.get(),
             followers: metrics.followers.get(),
             used: quota.used(),
-            quota: quota.limit(),
+            quota: quota.quota(),
             memory: metrics.memory.get(),
+            degraded: health.degraded(),
+            unloaded: metrics.unloaded.get(),
         }
     }
 
-    /// Calls `visit` with every entry, shard by shard; entries that come or go meanwhile may be missed.
-    pub fn for_each(&self, visit: impl FnMut(&Arc<Entry<C>>)) {
-        self.0.index.for_each(visit);
+    /// Calls `visit` with every entry in memory, part by part; entries that come or go meanwhile may be missed.
+    pub fn for_each_warm(&self, mut visit: impl FnMut(&Arc<Entry<C>>)) {
+        for part in 0..SHARDS {
+            let mut from = Some(0);
+            while let Some(at) = from {
+                let (page, next) = self.0.index.page(part, at);
+                from = next;
+                for (_, seen) in page {
+                    if let Seen::Warm(entry) = seen {
+                        visit(&entry);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Calls `visit` with every entry, warm or cold, reading cold ones from the disk. Waits for the disk: not for executor
+    /// threads. Entries that come or go meanwhile may be missed.
+    pub fn scan(&self, visit: impl FnMut(Viewed<'_, C>)) {
+        self.0.scan(visit);
+    }
+
+    /// Where the file of a complete body is, for those who give it another name or copy it.
+    pub fn path(&self, digest: &crate::Digest) -> PathBuf {
+        self.0.shared.directory.path(crate::files::directory::Place::Named(*digest))
+    }
+
+    /// How far the scrub is, or how the last one ended.
+    pub fn scrub(&self) -> ScrubReport {
+        self.0.scrub.lock().report()
+    }
+
+    /// Waits until every shard of the index is loaded.
+    pub async fn loaded(&self) {
+        self.0.stage.loaded().await;
     }
 }
 
+impl<C: Contents> Inner<C> {
+    pub(crate) fn scan(&self, mut visit: impl FnMut(Viewed<'_, C>)) {
+        for part in 0..SHARDS {
+            let mut from = Some(0);
+            while let Some(at) = from {
+                let (page, next) = self.index.page(part, at);
+                from = next;
+                for (key, seen) in page {
+                    self.show(key, seen, &mut visit);
+                }
+            }
+        }
+    }
+
+    fn show(&self, key: Key, seen: Seen<Arc<Entry<C>>>, visit: &mut impl FnMut(Viewed<'_, C>)) {
+        match seen {
+            Seen::Warm(entry) => {
+                let Entry { name, head, body, .. } = &*entry;
+                let (length, digest) = (body.length(), body.digest());
+                visit(Viewed { key, name, head, length, digest });
+            }
+            Seen::Cold(cold) => {
+                let length = Some(self.shared.bodies.facts(cold.record.body).length);
+                if let Some((name, head, digest)) = self.read_cold(&cold) {
+                    visit(Viewed { key, name: &name, head: &head, length, digest: Some(digest) });
+                }
+            }
+            Seen::Absent => {}
+        }
+    }
+}
+
+/// An entry as a scan shows it.
+pub struct Viewed<'a, C: Contents> {
+    /// Identity.
+    pub key: Key,
+    /// The key as text, for people.
+    pub name: &'a str,
+    /// What the owner knows about the object.
+    pub head: &'a C::Head,
+    /// Bytes of the body, when known.
+    pub length: Option<u64>,
+    /// SHA-256 of a complete body.
+    pub digest: Option<crate::Digest>,
+}
+
 /// The write side.
-pub struct Writer<C: Contents>(Arc<Inner<C>>);
+pub struct Writer<C: Contents>(pub(crate) Arc<Inner<C>>);
 
 impl<C: Contents> Clone for Writer<C> {
     fn clone(&self) -> Self {
@@ -151,19 +356,24 @@ impl<C: Contents> Writer<C> {
         Reader(self.0.clone())
     }
 
-    /// In one atomic step: an entry that `accept` accepts, else the flight that is under way, else the claim.
-    /// `accept` runs under a shard lock: integer compares only. `name` is kept only when a claim is handed out.
-    pub fn lookup_or_claim(
+    /// In one atomic step: an entry that `accept` accepts, else the flight that is under way, else the claim. A cold entry
+    /// is read from the disk first. `accept` runs under a shard lock: integer compares only. `name` is kept only when a
+    /// claim is handed out.
+    pub async fn lookup_or_claim(
         &self,
         key: Key,
         name: &Arc<str>,
         accept: impl Fn(&Entry<C>) -> bool,
     ) -> Access<C> {
-        match self.0.index.probe(&key, |entry| accept(entry)) {
-            Probed::Found(entry) => Access::Found(entry),
-            Probed::Flying(flight) => Access::Flying(Flight(flight)),
-            Probed::Claimed { flight, previous } => {
-                Access::Claimed(Claim::new(&self.0, key, name, previous, flight))
+        self.0.index.loaded(&key).await;
+        loop {
+            match self.0.index.probe(&key, |entry| accept(entry)) {
+                Probed::Found(entry) => return Access::Found(entry),
+                Probed::Flying(flight) => return Access::Flying(Flight(flight)),
+                Probed::Claimed { flight, previous, part } => {
+                    return Access::Claimed(Claim::new(&self.0, key, name, Found { previous, part }, flight));
+                }
+                Probed::Cold(cold) => drop(self.0.warm_up(cold).await),
             }
         }
     }
@@ -172,25 +382,127 @@ impl<C: Contents> Writer<C> {
     pub fn replace_head(&self, old: &Arc<Entry<C>>, head: C::Head) -> Option<Arc<Entry<C>>> {
         let same = |known: &Arc<Entry<C>>| Arc::ptr_eq(known, old);
         let new = |known: &Arc<Entry<C>>| with(known, Arc::new(head), known.body.clone());
-        self.0.index.replace(&old.key, same, new).map(|(_, new)| new)
+        let (_, new) = self.0.index.replace(&old.key, same, new)?;
+        self.0.rerecord(&new);
+        Some(new)
     }
 
-    /// Takes the entry out of the index; readers who hold it go on. Returns it.
-    pub fn remove(&self, key: &Key) -> Option<Arc<Entry<C>>> {
-        self.0.index.remove(key, |_| true)
+    /// Takes the entry out of the index, warm or cold; readers who hold it go on. Says whether there was one.
+    pub async fn remove(&self, key: &Key) -> bool {
+        self.0.index.loaded(key).await;
+        self.0.take_out(key, |_| true)
     }
 
     /// Takes `entry` out of the index if it is still there.
     pub fn remove_entry(&self, entry: &Arc<Entry<C>>) -> bool {
-        self.0.index.remove(&entry.key, |known| Arc::ptr_eq(known, entry)).is_some()
+        self.0.take_out(&entry.key, |seen| matches!(seen, Seen::Warm(known) if Arc::ptr_eq(known, entry)))
+    }
+
+    /// Takes out at most `limit` entries whose deadline is before `second` (since 1970) and whose body does not
+    /// grow, warm or cold, but pinned ones. Returns how many.
+    pub fn remove_expired(&self, second: u32, limit: usize) -> usize {
+        let deadline = |entry: &Arc<Entry<C>>| {
+            (entry.body.state() != BodyState::Filling).then(|| C::deadline(&entry.head))
+        };
+        let mut count = 0;
+        // Before pins have been compared with what was loaded, nobody knows what is pinned.
+        let parts = if self.0.stage.may_evict() { 0..SHARDS } else { 0..0 };
+        for part in parts {
+            let mut from = Some(0);
+            while let Some(at) = from.filter(|_| count < limit) {
+                let (keys, next) = self.0.index.expired(part, at, second, deadline);
+                from = next;
+                let is_over = |seen: &Seen<Arc<Entry<C>>>| match seen {
+                    Seen::Warm(entry) => deadline(entry).is_some_and(|deadline| deadline < second),
+                    Seen::Cold(_) => true,
+                    Seen::Absent => false,
+                };
+                count += keys.iter().take(limit - count).filter(|key| self.0.take_out(key, is_over)).count();
+            }
+        }
+        count
+    }
+
+    /// What was kept under `name` by [`keep`](Self::keep), in this or an earlier run. Waits for the disk.
+    pub async fn kept(&self, name: &'static str) -> Option<Vec<u8>> {
+        let inner = self.0.clone();
+        let read = self.0.shared.pool.run(move || inner.shared.directory.read_control(name).ok()).await;
+        read.ok().flatten()
+    }
+
+    /// Keeps a few kilobytes under a name, durably and atomically, in `control/<name>`. Waits for the disk.
+    pub async fn keep(&self, name: &'static str, bytes: Vec<u8>) -> Result<(), Failure> {
+        let inner = self.0.clone();
+        let write = move || {
+            let written = inner.shared.directory.write_control(name, &bytes);
+            written.map_err(|error| inner.shared.control_error(name, &error))
+        };
+        self.0.shared.pool.run(write).await.flatten()
+    }
+
+    /// From now on entries for which `is_pinned` says so are never victims of eviction: asked once for every entry that
+    /// is published, and in the background once for all that are there (reading cold ones from the disk).
+    pub fn pin(&self, is_pinned: Arc<IsPinned<C>>) {
+        *self.0.is_pinned.write() = Some(is_pinned);
+        self.0.stage.pins_changed();
+    }
+
+    /// Reads every body and compares it with its name, in the background, at most `rate` bytes a second; damaged ones are
+    /// dropped. `false` when that is going on already.
+    pub fn start_scrub(&self, rate: u64) -> bool {
+        let begun = self.0.scrub.lock().begin(rate);
+        self.0.shared.upkeep.ring();
+        begun
+    }
+
+    /// Stops a scrub; `false` when there is none.
+    pub fn stop_scrub(&self) -> bool {
+        self.0.scrub.lock().stop()
     }
 
     /// Waits until bodies that are complete but not yet on disk are on disk, and the files of bodies that nobody
     /// holds any more are gone.
     pub async fn settle(&self) {
         self.0.shared.settled().await;
+        if !self.0.replaced.lock().is_empty() {
+            let inner = self.0.clone();
+            // Without the disk thread nothing is settled, and nothing lost.
+            let _ = self.0.shared.pool.run(move || inner.commit()).await;
+            self.0.shared.settled().await;
+        }
+    }
+
+    /// Ends the store: its threads stop, everything is written out, and the clean end is noted. Bodies can still be read;
+    /// nothing is stored any more.
+    ///
+    /// # Errors
+    /// Records could not be written: the next start finds what was committed before and verifies it.
+    pub async fn close(&self) -> Result<(), Failure> {
+        let inner = self.0.clone();
+        let (reply, result) = oneshot::channel();
+        let closing = std::thread::Builder::new().name("store-close".to_owned()).spawn(move || {
+            let closed = inner.close();
+            drop(inner);
+            drop(reply.send(closed));
+        });
+        match closing {
+            Ok(_) => result.await.unwrap_or_else(|_| Err(crate::reasons::disk_job_lost())),
+            Err(_) => self.0.close(),
+        }
+    }
+
+    /// Waits until the index is loaded and has been compared with the files that are there.
+    pub async fn loaded(&self) {
+        self.0.stage.checked().await;
+    }
+
+    /// Writes out what is not yet on the disk of the index. Waits for the disk: not for executor threads.
+    pub fn commit(&self) {
+        self.0.commit();
     }
 }
+
+pub use crate::upkeep::ScrubReport;
 
 fn with<C: Contents>(entry: &Entry<C>, head: Arc<C::Head>, body: Arc<Body>) -> Arc<Entry<C>> {
     Arc::new(Entry { key: entry.key, name: entry.name.clone(), head, body })

@@ -4,19 +4,20 @@
 //! Used by [`waiters`](crate::waiters), [`growth`](crate::growth), [`flight`](crate::flight) and
 //! [`index`](crate::index). Code that loom does not model uses `parking_lot` directly.
 
-pub(crate) use self::twins::{AtomicU64, Mutex, Ordering, RwLock};
+pub(crate) use self::twins::{AtomicU64, Mutex, Ordering, RwLock, RwLockWriteGuard};
 
 #[cfg(not(loom))]
 mod twins {
     pub(crate) use std::sync::atomic::{AtomicU64, Ordering};
 
-    pub(crate) use parking_lot::{Mutex, RwLock};
+    pub(crate) use parking_lot::{Mutex, RwLock, RwLockWriteGuard};
 }
 
 #[cfg(loom)]
 mod twins {
+    pub(crate) use loom::sync::RwLockWriteGuard;
     pub(crate) use loom::sync::atomic::{AtomicU64, Ordering};
-    use loom::sync::{MutexGuard, RwLockReadGuard, RwLockWriteGuard};
+    use loom::sync::{MutexGuard, RwLockReadGuard};
 
     /// loom's mutex with the surface of `parking_lot`'s.
     pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);

@@ -2,7 +2,11 @@
 
 mod claims;
 mod disk;
+mod durable;
+mod evicting;
+mod faulty;
 mod growing;
+mod parts;
 mod schedules;
 mod space;
 pub(crate) mod support;

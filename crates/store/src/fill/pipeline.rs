@@ -11,14 +11,15 @@
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice};
+use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use aws_lc_rs::digest::{Context, SHA256};
 use bytes::Bytes;
 use parking_lot::Mutex;
-use rustix::io::pwritev;
 
 use super::{Batch, STEP, releasable};
+use crate::files::disk::Disk;
 use crate::files::open::OpenFile;
 use crate::waiters::WaitList;
 use crate::{Body, Digest, Failure, reasons};
@@ -27,6 +28,15 @@ use crate::{Body, Digest, Failure, reasons};
 const HASH_LAG: usize = 4 * STEP;
 /// Batches that a job works off before it makes way.
 const TURN: usize = 4;
+
+/// How a pipeline begins.
+#[derive(Clone, Copy)]
+pub(super) struct Start {
+    /// Bytes that are in the file already.
+    pub(super) received: u64,
+    /// Whether the body's digest is known beforehand.
+    pub(super) promised: bool,
+}
 
 /// Two lanes of a growing file.
 pub(super) struct Pipeline {
@@ -60,24 +70,31 @@ impl Pipeline {
     pub(super) fn new(
         body: Arc<Body>,
         file: Arc<OpenFile>,
-        promised: bool,
+        start: Start,
         on_failure: Box<dyn Fn() + Send + Sync>,
     ) -> Arc<Self> {
+        let Start { received, promised } = start;
         let lanes = Lanes {
             writing: Lane::default(),
             hashing: Lane::default(),
-            written: 0,
+            written: received,
             failure: None,
             hasher: Some(Context::new(&SHA256)),
         };
-        Arc::new(Self {
+        let pipeline = Arc::new(Self {
             body,
             file,
             promised,
             on_failure,
             lanes: Mutex::new(lanes),
             changed: WaitList::default(),
-        })
+        });
+        if received > 0 {
+            // Until the first bytes are hashed, the lane is busy.
+            pipeline.lanes.lock().hashing.busy = true;
+            pipeline.start(move |pipeline| pipeline.hash_first(received));
+        }
+        pipeline
     }
 
     pub(super) fn file(&self) -> &Arc<OpenFile> {
@@ -133,7 +150,7 @@ impl Pipeline {
         self.changed.until(check).await
     }
 
-    fn start(self: &Arc<Self>, turn: fn(&Arc<Self>)) {
+    fn start(self: &Arc<Self>, turn: impl FnOnce(&Arc<Self>) + Send + 'static) {
         let (job, settling) = (Job(self.clone()), self.body.shared.settling());
         self.body.shared.pool.push(move || {
             turn(&job.0);
@@ -150,7 +167,7 @@ impl Pipeline {
                 let Some(batch) = lanes.writing.pop() else { break };
                 (batch, lanes.written)
             };
-            match write_all(&self.file, &batch.pieces, offset) {
+            match write_all(self.body.shared.disk(), &self.file, &batch.pieces, offset) {
                 Ok(()) => self.commit(batch),
                 Err(error) => self.write_failed(&error),
             }
@@ -191,6 +208,25 @@ impl Pipeline {
         (self.on_failure)();
         self.body.growth.fail(failure.clone());
         self.stop(failure);
+    }
+
+    /// Hashes what was in the file before this fill.
+    fn hash_first(self: &Arc<Self>, end: u64) {
+        let mut hasher = self.lanes.lock().hasher.take().expect("one job hashes at a time");
+        let mut buffer = vec![0; STEP];
+        let mut at = 0;
+        while at < end {
+            let wanted = (end - at).min(buffer.len() as u64) as usize;
+            match self.file.file().read_exact_at(&mut buffer[..wanted], at) {
+                Ok(()) => hasher.update(&buffer[..wanted]),
+                Err(error) => {
+                    return self.fail(self.body.shared.disk_error("read", *self.body.place.lock(), &error));
+                }
+            }
+            at += wanted as u64;
+        }
+        self.lanes.lock().hasher = Some(hasher);
+        self.hash_turn();
     }
 
     fn hash_turn(self: &Arc<Self>) {
@@ -252,18 +288,16 @@ impl Lane {
 }
 
 /// Writes all pieces at `offset`, without copying them together.
-fn write_all(file: &OpenFile, pieces: &[Bytes], mut offset: u64) -> io::Result<()> {
+fn write_all(disk: &dyn Disk, file: &OpenFile, pieces: &[Bytes], mut offset: u64) -> io::Result<()> {
     let mut slices: Vec<IoSlice<'_>> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
     let mut rest = &mut slices[..];
     while !rest.is_empty() {
-        match pwritev(&**file.file(), rest, offset) {
-            Ok(0) => return Err(ErrorKind::WriteZero.into()),
-            Ok(written) => {
+        match disk.write_at(file.file(), rest, offset)? {
+            0 => return Err(ErrorKind::WriteZero.into()),
+            written => {
                 offset += written as u64;
                 IoSlice::advance_slices(&mut rest, written);
             }
-            Err(rustix::io::Errno::INTR) => {}
-            Err(error) => return Err(error.into()),
         }
     }
     Ok(())
@@ -276,10 +310,12 @@ mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    use super::{Batch, Pipeline};
+    use super::{Batch, Pipeline, Start};
     use crate::files::open::OpenFile;
     use crate::tests::support::House;
     use crate::{BodyState, Failure};
+
+    const START: Start = Start { received: 0, promised: false };
 
     fn batch() -> Batch {
         let mut batch = Batch::default();
@@ -300,7 +336,7 @@ mod tests {
                 told.fetch_add(1, Ordering::Relaxed);
             }
         };
-        let pipeline = Pipeline::new(entry.body.clone(), unwritable, false, Box::new(on_failure));
+        let pipeline = Pipeline::new(entry.body.clone(), unwritable, START, Box::new(on_failure));
         pipeline.push(batch()).unwrap();
         let reason = |end: Result<_, Failure>| end.unwrap_err().reason;
         assert_eq!(reason(pipeline.written().await), "disk_error");
@@ -315,7 +351,7 @@ mod tests {
         let house = House::new(1 << 20);
         let (entry, _fill) = house.publish(1, None, None).await;
         let file = entry.body.open_file().unwrap();
-        let pipeline = Pipeline::new(entry.body.clone(), file, false, Box::new(|| {}));
+        let pipeline = Pipeline::new(entry.body.clone(), file, START, Box::new(|| {}));
         pipeline.start(|_| panic!("expected by the test"));
         assert_eq!(pipeline.wait(|_| false).await.unwrap_err().reason, "disk_error");
         assert!(matches!(entry.body.state(), BodyState::Failed(_)));

@@ -6,7 +6,7 @@ use super::support::*;
 use crate::*;
 
 fn access(house: &House, fresh: bool) -> Access<Plain> {
-    house.writer.lookup_or_claim(key_of(1), &Arc::from("name"), |_| fresh)
+    ready(house.writer.lookup_or_claim(key_of(1), &Arc::from("name"), |_| fresh))
 }
 
 fn flight(house: &House) -> Flight<Plain> {
@@ -66,7 +66,7 @@ async fn a_refresh_goes_on_with_the_body_unless_the_entry_is_gone() {
     assert!(Arc::ptr_eq(&house.writer.reader().lookup(&key_of(1)).unwrap(), &new));
 
     let claim = house.claim(1);
-    house.writer.remove(&key_of(1)).unwrap();
+    assert!(house.remove(&key_of(1)));
     let claim = claim.refresh(3).err().expect("the entry has been removed");
     assert!(claim.refresh(4).is_err());
     assert!(house.writer.reader().lookup(&key_of(1)).is_none());
@@ -110,7 +110,8 @@ async fn an_entry_removed_during_its_fill_stays_away_while_its_followers_go_on()
     let (entry, mut fill) = house.publish(1, None, None).await;
     let follower = tokio::spawn(drain(entry.body.read(0..u64::MAX)));
     fill.write(source[..100_000].to_vec().into()).await.unwrap();
-    drop((house.writer.remove(&key_of(1)).unwrap(), entry));
+    assert!(house.remove(&key_of(1)));
+    drop(entry);
     fill.write(source[100_000..].to_vec().into()).await.unwrap();
     fill.finish().await.unwrap();
     assert_eq!(follower.await.unwrap(), (source, None));
@@ -126,7 +127,7 @@ async fn all_entries_can_be_visited() {
         house.put(key, &[key]).await;
     }
     let mut keys = Vec::new();
-    house.writer.reader().for_each(|entry| keys.push(entry.key));
+    house.writer.reader().for_each_warm(|entry| keys.push(entry.key));
     keys.sort();
     assert_eq!(keys, (0..100).map(key_of).collect::<Vec<_>>());
 }
@@ -138,7 +139,7 @@ async fn of_many_claimants_one_fills() {
         .map(|_| {
             let writer = house.writer.clone();
             tokio::spawn(async move {
-                match writer.lookup_or_claim(key_of(1), &Arc::from("name"), |_| true) {
+                match writer.lookup_or_claim(key_of(1), &Arc::from("name"), |_| true).await {
                     Access::Found(entry) => (0, drain(entry.body.read(0..u64::MAX)).await),
                     Access::Flying(flight) => match flight.decided().await {
                         Decision::Entry(entry) => (0, drain(entry.body.read(0..u64::MAX)).await),
@@ -178,7 +179,7 @@ async fn a_replacement_that_breaks_gives_the_place_back() {
     assert_eq!(drain(old.body.read(0..u64::MAX)).await, (b"old".to_vec(), None));
 
     let (_, fill) = house.publish(1, None, None).await;
-    house.writer.remove(&key_of(1));
+    house.remove(&key_of(1));
     drop(fill);
     assert!(house.writer.reader().lookup(&key_of(1)).is_none(), "what was removed meanwhile stays away");
 }

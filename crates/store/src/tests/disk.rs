@@ -6,6 +6,7 @@ use std::sync::Arc;
 use prometheus_client::registry::Registry;
 
 use super::support::*;
+use crate::bodies::Named;
 use crate::files::mapping::Segment;
 use crate::files::residency;
 use crate::*;
@@ -21,19 +22,13 @@ async fn a_second_store_on_the_same_directory_is_refused_and_told_by_whom() {
 }
 
 #[tokio::test]
-async fn an_earlier_runs_bodies_are_gone_and_other_files_are_not_touched() {
-    let House { writer, directory, .. } = {
-        let house = House::new(1 << 20);
-        house.put(1, b"body").await;
-        fs::write(house.directory.path().join("fills/stray"), "x").unwrap();
-        fs::write(house.directory.path().join("mine"), "x").unwrap();
-        house
-    };
-    drop(writer);
-    assert!(directory.path().join("bodies").read_dir().unwrap().next().is_some(), "closing deletes nothing");
-    let writer = open::<Plain>(config(&directory, 1 << 20), &mut Registry::default()).unwrap();
-    let house = House { writer, directory, registry: Registry::default() };
-    assert_eq!((house.files("fills"), house.files("bodies")), (0, 0));
+async fn what_grew_in_an_earlier_run_is_gone_and_other_files_are_not_touched() {
+    let house = House::new(1 << 20);
+    house.put(1, b"body").await;
+    fs::write(house.directory.path().join("fills/stray"), "x").unwrap();
+    fs::write(house.directory.path().join("mine"), "x").unwrap();
+    let house = house.reopened();
+    assert_eq!((house.files("fills"), house.files("bodies")), (0, 1));
     assert!(house.directory.path().join("mine").exists());
 }
 
@@ -43,7 +38,7 @@ async fn dropping_everything_deletes_all_files() {
     let kept: Vec<_> = [house.put(1, b"small").await, house.put(2, &[1; 100_000]).await].into();
     let (growing, fill) = house.publish(3, None, None).await;
     assert_eq!((house.files("bodies"), house.files("fills")), (2, 1));
-    (1..=3).for_each(|key| drop(house.writer.remove(&key_of(key))));
+    (1..=3).for_each(|key| assert!(house.remove(&key_of(key))));
     house.writer.settle().await;
     assert_eq!((house.files("bodies"), house.files("fills")), (2, 1), "somebody holds them");
     drop((kept, growing, fill));
@@ -70,10 +65,10 @@ async fn equal_bodies_become_one() {
         house.writer.settle().await;
         assert_eq!((house.files("fills"), house.usage().used), (0, size as u64));
 
-        drop((house.writer.remove(&key_of(base as u8)), first));
+        drop((house.remove(&key_of(base as u8)), first));
         house.writer.settle().await;
         assert_eq!(house.body(&merged.body.digest().unwrap()), bytes, "the name lives as long as the body");
-        drop((house.writer.remove(&key_of(base as u8 + 1)), merged));
+        drop((house.remove(&key_of(base as u8 + 1)), merged));
         house.writer.settle().await;
         assert_eq!((house.files("bodies"), house.usage().used), (0, 0));
     }
@@ -100,29 +95,33 @@ async fn a_body_like_one_that_is_just_going_keeps_its_name() {
             let _ = hold.lock().recv();
         });
     }
-    drop((house.writer.remove(&key_of(1)), old));
+    drop((house.remove(&key_of(1)), old));
     let file = new.body.open_file().unwrap();
     let completed = shared.complete_file(&new.body, 100_000, digest, file).unwrap();
-    assert!(completed.twin.is_none());
+    let Some(Ok(Named::Twin(twin))) = completed.named else { panic!("the old one is still there") };
     drop(release);
     house.writer.settle().await;
-    assert_eq!(house.body(&digest), bytes);
-    assert_eq!((house.files("bodies"), house.files("fills")), (1, 0));
+    assert_eq!(house.body(&digest), bytes, "it stays for as long as somebody reads it");
+    assert_eq!(drain(twin.read(0..u64::MAX)).await, (bytes, None));
 }
 
 #[tokio::test]
-async fn small_bodies_leave_memory_when_it_is_full_and_are_read_from_disk() {
-    let directory = tempfile::tempdir().unwrap();
-    let mut registry = Registry::default();
-    let writer = open(Config { memory: 1500, ..config(&directory, 1 << 20) }, &mut registry).unwrap();
-    let house = House { writer, directory, registry };
-    let first = house.put(1, &[1; 1000]).await;
-    let second = house.put(2, &[2; 1000]).await;
-    assert_eq!((house.usage().memory, house.metric("memory_bytes")), (1000, 1000));
-    assert_eq!(drain(first.body.read(0..u64::MAX)).await, (vec![1; 1000], None));
-    assert_eq!(house.metric("open_files"), 0, "it came from memory");
-    assert_eq!(drain(second.body.read(0..u64::MAX)).await, (vec![2; 1000], None));
-    assert_eq!(house.metric("open_files"), 1, "it came from its file");
+async fn entries_nobody_holds_leave_memory_when_it_is_full_and_are_read_from_disk() {
+    let house = House::with(|config| {
+        config.memory = 3500;
+        config.commit_interval = std::time::Duration::from_secs(3600);
+    });
+    drop(house.put(1, &[1; 1000]).await);
+    let held = house.put(2, &[2; 1000]).await;
+    assert_eq!((house.usage().memory, house.metric("memory_bytes")), (2000, 2000));
+    house.writer.0.round();
+    assert_eq!((house.usage().memory, house.usage().warm, house.usage().entries), (1000, 1, 2));
+    assert!(house.writer.reader().lookup(&key_of(1)).is_none(), "it is cold");
+    let again = house.writer.reader().find(&key_of(1)).await.unwrap();
+    assert_eq!((&*again.name, *again.head), ("name", 0));
+    assert_eq!(drain(again.body.read(0..u64::MAX)).await, (vec![1; 1000], None));
+    assert_eq!(drain(held.body.read(0..u64::MAX)).await, (vec![2; 1000], None));
+    assert_eq!((house.metric("warmed_total"), house.metric("cooled_total")), (1, 1));
 }
 
 #[tokio::test]
@@ -142,7 +141,7 @@ async fn open_files_are_bounded_and_opened_again() {
         }
     }
     drop(entries);
-    (0..12).for_each(|key| drop(house.writer.remove(&key_of(key))));
+    (0..12).for_each(|key| assert!(house.remove(&key_of(key))));
     house.writer.settle().await;
     assert_eq!(house.metric("open_files"), 0);
 }
@@ -202,7 +201,7 @@ fn file_for_reading(house: &House, entry: &Entry<Plain>) -> File {
 #[tokio::test]
 async fn a_disk_that_refuses_costs_long_bodies_their_claim_and_small_ones_nothing() {
     let house = House::new(8 << 20);
-    fs::remove_dir(house.directory.path().join("fills")).unwrap();
+    house.break_fills();
     let long = house.claim(1).publish(0, BodySpec { length: None, promised: None }).await;
     let Err((claim, Refused::Disk(failure))) = long else { panic!("there is no place for it") };
     assert_eq!((failure.reason, failure.blame), ("disk_error", Blame::Us));
@@ -212,7 +211,7 @@ async fn a_disk_that_refuses_costs_long_bodies_their_claim_and_small_ones_nothin
     let small = house.put(2, b"small").await;
     assert_eq!(house.metric("disk_errors_total"), 2);
     assert_eq!(drain(small.body.read(0..u64::MAX)).await, (b"small".to_vec(), None));
-    drop((house.writer.remove(&key_of(2)), small));
+    drop((house.remove(&key_of(2)), small));
     assert_eq!(house.usage().used, 0);
     house.writer.settle().await;
 }
@@ -233,7 +232,7 @@ async fn a_body_whose_file_has_vanished_fails_its_readers() {
 #[tokio::test]
 async fn a_disk_that_refuses_does_not_fill_the_memory() {
     let house = House::new(8 << 20);
-    fs::remove_dir(house.directory.path().join("fills")).unwrap();
+    house.break_fills();
     let small = house.put(1, b"small").await;
     small.body.shared.metrics.memory.add(1 << 30);
     let spec = BodySpec { length: Some(5), promised: None };

@@ -268,7 +268,7 @@ async fn a_chunk_outlives_reader_entry_and_store() {
     let entry = house.put(1, &source).await;
     let mut reader = entry.body.read(0..u64::MAX);
     let chunk = std::future::poll_fn(|cx| reader.poll_chunk(cx)).await.unwrap().unwrap();
-    house.writer.remove(&key_of(1));
+    house.remove(&key_of(1));
     drop((entry, reader));
     assert_eq!(house.usage().used, 200_000);
     assert_eq!(chunk.bytes, source);

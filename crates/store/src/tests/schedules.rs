@@ -155,7 +155,7 @@ async fn run(plan: Plan) -> Result<(), TestCaseError> {
         follower.check(&entry.body, &source, finished, plan.promised.is_some()).await?;
     }
     drop(entry);
-    drop(house.writer.remove(&key_of(1)));
+    house.remove(&key_of(1));
     house.writer.settle().await;
     prop_assert_eq!(house.usage(), Usage { quota: 64 << 20, ..Usage::default() });
     prop_assert_eq!((house.files("fills"), house.files("bodies")), (0, 0));

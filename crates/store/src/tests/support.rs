@@ -17,6 +17,19 @@ pub(crate) struct Plain;
 impl Contents for Plain {
     type Head = u32;
     type Refusal = &'static str;
+
+    fn encode(head: &u32, into: &mut Vec<u8>) {
+        into.extend_from_slice(&head.to_le_bytes());
+    }
+
+    fn decode(bytes: &[u8]) -> Option<u32> {
+        bytes.try_into().ok().map(u32::from_le_bytes)
+    }
+
+    /// The head is the deadline.
+    fn deadline(head: &u32) -> u32 {
+        *head
+    }
 }
 
 /// A store in a directory of its own.
@@ -29,13 +42,89 @@ pub(crate) struct House {
 impl House {
     pub(crate) fn new(quota: u64) -> Self {
         let directory = tempfile::tempdir().unwrap();
+        let config = config(&directory, quota);
+        Self::open(directory, config)
+    }
+
+    /// A store with these settings, in a directory of its own.
+    pub(crate) fn with(change: impl FnOnce(&mut Config)) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let mut config = config(&directory, 1 << 20);
+        change(&mut config);
+        Self::open(directory, config)
+    }
+
+    pub(crate) fn open(directory: tempfile::TempDir, config: Config) -> Self {
         let mut registry = Registry::default();
-        let writer = open(config(&directory, quota), &mut registry).unwrap();
+        let writer = open(config, &mut registry).unwrap();
+        block_on(writer.loaded());
         Self { writer, directory, registry }
     }
 
+    /// From now on no file can be created.
+    pub(crate) fn break_fills(&self) {
+        let fills = self.directory.path().join("fills");
+        std::fs::remove_dir(&fills).unwrap();
+        std::fs::write(fills, "not a directory").unwrap();
+    }
+
+    /// The same store after a clean stop.
+    pub(crate) fn reopened(self) -> Self {
+        let Self { writer, directory, registry } = self;
+        let quota = writer.reader().usage().quota;
+        block_on(writer.close()).unwrap();
+        drop((writer, registry));
+        let config = config(&directory, quota);
+        Self::open(directory, config)
+    }
+
+    /// The same store after a clean stop and what was done to it meanwhile.
+    pub(crate) fn reopened_after(self, meanwhile: impl FnOnce()) -> Self {
+        let Self { writer, directory, registry } = self;
+        let quota = writer.reader().usage().quota;
+        block_on(writer.close()).unwrap();
+        drop((writer, registry));
+        meanwhile();
+        let config = config(&directory, quota);
+        Self::open(directory, config)
+    }
+
+    /// What a process that is killed now leaves behind, opened after `meanwhile` was done to it.
+    pub(crate) fn crashed(&self, meanwhile: impl FnOnce(&std::path::Path)) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        copy(self.directory.path(), directory.path());
+        meanwhile(directory.path());
+        let config = config(&directory, self.usage().quota);
+        Self::open(directory, config)
+    }
+
+    /// Waits until a metric has reached a value: background threads of the store see to that.
+    pub(crate) fn wait_for(&self, name: &str, value: u64) {
+        while self.metric(name) < value {
+            std::thread::yield_now();
+        }
+    }
+
+    /// Bytes of the files below a directory of the store.
+    pub(crate) fn length_of(&self, below: &str) -> u64 {
+        // Files may go meanwhile.
+        fn length(path: &std::path::Path) -> u64 {
+            let Ok(metadata) = std::fs::symlink_metadata(path) else { return 0 };
+            if !metadata.is_dir() {
+                return metadata.len();
+            }
+            let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
+            entries.map(|entry| length(&entry.path())).sum()
+        }
+        length(&self.directory.path().join(below))
+    }
+
+    pub(crate) fn remove(&self, key: &Key) -> bool {
+        ready(self.writer.remove(key))
+    }
+
     pub(crate) fn claim(&self, key: u8) -> Claim<Plain> {
-        match self.writer.lookup_or_claim(key_of(key), &Arc::from("name"), |_| false) {
+        match ready(self.writer.lookup_or_claim(key_of(key), &Arc::from("name"), |_| false)) {
             Access::Claimed(claim) => claim,
             _ => panic!("the key is free"),
         }
@@ -101,9 +190,58 @@ impl House {
     }
 }
 
+fn copy(from: &std::path::Path, to: &std::path::Path) {
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            std::fs::create_dir_all(&to).unwrap();
+            copy(&entry.path(), &to);
+        } else {
+            std::fs::copy(entry.path(), to).unwrap();
+        }
+    }
+}
+
 pub(crate) fn config(directory: &tempfile::TempDir, quota: u64) -> Config {
     let directory = directory.path().to_owned();
-    Config { directory, quota, memory: 1 << 20, disk_threads: 2, disk_queue: 16, open_files: 4 }
+    Config {
+        high_mark: 100,
+        huge_share: 100,
+        low_mark: 90,
+        memory: 1 << 20,
+        disk_threads: 2,
+        disk_queue: 16,
+        open_files: 4,
+        commit_interval: std::time::Duration::from_millis(20),
+        ..Config::new(directory, quota)
+    }
+}
+
+/// Waits on this thread.
+pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
+    struct Parked(std::thread::Thread);
+    impl Wake for Parked {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Waker::from(Arc::new(Parked(std::thread::current())));
+    let mut future = std::pin::pin!(future);
+    loop {
+        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(result) => return result,
+            Poll::Pending => std::thread::park(),
+        }
+    }
+}
+
+/// The result of a future that has nothing to wait for.
+pub(crate) fn ready<T>(future: impl Future<Output = T>) -> T {
+    match std::pin::pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(result) => result,
+        Poll::Pending => panic!("nothing to wait for"),
+    }
 }
 
 pub(crate) fn key_of(key: u8) -> Key {
