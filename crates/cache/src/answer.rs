@@ -63,6 +63,13 @@ pub(crate) enum Selection {
     Unsatisfiable,
 }
 
+impl Selection {
+    /// Whether a GET gets bytes of the object.
+    pub(crate) const fn has_content(&self) -> bool {
+        matches!(self, Self::Whole | Self::Part(_) | Self::Parts(_))
+    }
+}
+
 /// What must be known of a growing body before its part can be selected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Choice {
@@ -140,36 +147,22 @@ pub(crate) fn compose(
         let expected = request.expected.filter(|expected| digest != Some(*expected));
         View { body: Arc::clone(&entry.body), expected }
     };
-    let (status, mut headers, payload) = match selection {
-        Selection::NotModified => {
-            (StatusCode::NOT_MODIFIED, head.not_modified.clone(), Payload::silent(None, source))
-        }
-        Selection::PreconditionFailed => {
-            (StatusCode::PRECONDITION_FAILED, identifying(head), Payload::silent(Some(0), source))
-        }
-        Selection::Unsatisfiable => {
-            let mut headers = identifying(head);
-            headers.insert(CONTENT_RANGE, content_range(None, total));
-            (StatusCode::RANGE_NOT_SATISFIABLE, headers, Payload::silent(Some(0), source))
-        }
-        Selection::Whole => {
-            let payload = match request.method {
-                Method::Head => Payload::silent(total, source),
-                Method::Get => Payload::part(&view(), 0..total.unwrap_or(u64::MAX), total, source),
-            };
-            (StatusCode::OK, describing(entry), payload)
-        }
+    let (status, mut headers) = frame(head, &selection, total, || describing(entry));
+    let payload = match selection {
+        Selection::NotModified => Payload::silent(None, source),
+        Selection::PreconditionFailed | Selection::Unsatisfiable => Payload::silent(Some(0), source),
+        Selection::Whole => match request.method {
+            Method::Head => Payload::silent(total, source),
+            Method::Get => Payload::part(&view(), 0..total.unwrap_or(u64::MAX), total, source),
+        },
         Selection::Part(range) => {
-            let mut headers = partial(entry);
-            headers.insert(CONTENT_RANGE, content_range(Some(&range), total));
             let length = Some(range.end - range.start);
-            (StatusCode::PARTIAL_CONTENT, headers, Payload::part(&view(), range, length, source))
+            Payload::part(&view(), range, length, source)
         }
         Selection::Parts(ranges) => {
-            let mut headers = partial(entry);
             let pieces = Pieces::new(view(), ranges, total, headers.get(CONTENT_TYPE));
             headers.insert(CONTENT_TYPE, pieces.content_type());
-            (StatusCode::PARTIAL_CONTENT, headers, Payload::pieces(pieces, source))
+            Payload::pieces(pieces, source)
         }
     };
     insert_age(&mut headers, head.age(now));
@@ -185,19 +178,43 @@ pub(crate) fn compose(
     }
 }
 
+/// Status and fields of a selection; `describing` gives the fields of the whole representation.
+pub(crate) fn frame(
+    head: &Head,
+    selection: &Selection,
+    total: Option<u64>,
+    describing: impl FnOnce() -> HeaderMap,
+) -> (StatusCode, HeaderMap) {
+    match selection {
+        Selection::NotModified => (StatusCode::NOT_MODIFIED, head.not_modified.clone()),
+        Selection::PreconditionFailed => (StatusCode::PRECONDITION_FAILED, identifying(head)),
+        Selection::Unsatisfiable => {
+            let mut headers = identifying(head);
+            headers.insert(CONTENT_RANGE, content_range(None, total));
+            (StatusCode::RANGE_NOT_SATISFIABLE, headers)
+        }
+        Selection::Whole => (StatusCode::OK, describing()),
+        Selection::Part(range) => {
+            let mut headers = partial(describing());
+            headers.insert(CONTENT_RANGE, content_range(Some(range), total));
+            (StatusCode::PARTIAL_CONTENT, headers)
+        }
+        Selection::Parts(_) => (StatusCode::PARTIAL_CONTENT, partial(describing())),
+    }
+}
+
+/// Without a digest that covers this message's bytes.
+fn partial(mut headers: HeaderMap) -> HeaderMap {
+    headers.remove(HeaderName::from_static("content-md5"));
+    headers
+}
+
 /// The fields of the whole representation.
 fn describing(entry: &Entry<Http>) -> HeaderMap {
     let mut headers = entry.head.headers.clone();
     if let Some(complete) = entry.head.complete(&entry.body) {
         headers.insert(REPR_DIGEST, complete.repr_digest.clone());
     }
-    headers
-}
-
-/// The fields of a part: without a digest that covers this message's bytes.
-fn partial(entry: &Entry<Http>) -> HeaderMap {
-    let mut headers = describing(entry);
-    headers.remove(HeaderName::from_static("content-md5"));
     headers
 }
 
@@ -218,7 +235,7 @@ pub(crate) fn content_range(range: Option<&Range<u64>>, total: Option<u64>) -> H
     HeaderValue::try_from(ContentRange { range, total }.to_string()).expect("digits and ASCII punctuation")
 }
 
-fn seconds_left(max_age: Duration, since_validated: Duration) -> i64 {
+pub(crate) fn seconds_left(max_age: Duration, since_validated: Duration) -> i64 {
     let seconds = |span: Duration| i64::try_from(span.as_secs()).unwrap_or(i64::MAX);
     seconds(max_age).saturating_sub(seconds(since_validated))
 }

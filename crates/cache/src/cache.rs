@@ -7,11 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus_client::registry::Registry;
-use tokio::sync::Semaphore;
 
-use crate::fill::Live;
+use crate::fill::{Limits, Live, Turns};
 use crate::metrics::{FillResult, Metrics};
 use crate::negative::Negatives;
+use crate::pins::Pins;
 use crate::{Clock, Head, Origin, Refusal, Settings};
 
 /// What the cache keeps in the store.
@@ -20,6 +20,18 @@ pub enum Http {}
 impl store::Contents for Http {
     type Head = Head;
     type Refusal = Refusal;
+
+    fn encode(head: &Head, into: &mut Vec<u8>) {
+        head.encode(into);
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Head> {
+        Head::decode(bytes)
+    }
+
+    fn deadline(head: &Head) -> u32 {
+        head.deadline()
+    }
 }
 
 /// What the cache is built from.
@@ -51,6 +63,10 @@ pub struct Stats {
     pub scheduled: u64,
     /// Fills now writing.
     pub filling: u64,
+    /// Objects now streamed past the store.
+    pub bypasses: u64,
+    /// Pins.
+    pub pins: u64,
 }
 
 /// The cache. Clones share everything.
@@ -67,8 +83,11 @@ pub(crate) struct Inner {
     pub(crate) settings: Settings,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) negatives: Negatives,
-    /// One permit for each fill that may run.
-    pub(crate) turns: Arc<Semaphore>,
+    pub(crate) pins: Pins,
+    /// For fills.
+    pub(crate) turns: Turns,
+    /// For requests that are answered past the store: those who read slowly must not keep fills away.
+    pub(crate) bypass_turns: Turns,
     pub(crate) live: Live,
 }
 
@@ -77,10 +96,21 @@ impl Cache {
     pub fn new(parts: Parts, registry: &mut Registry) -> Self {
         let Parts { store, origin, clock, settings } = parts;
         let metrics = Metrics::register(registry);
+        let limits = |key: &'static str, most: usize| Limits {
+            most,
+            most_waiting: settings.max_waiting_fills,
+            wait: settings.fill_wait,
+            key,
+        };
         let inner = Inner {
             reader: store.reader(),
             negatives: Negatives::new(&settings, Arc::clone(&metrics)),
-            turns: Arc::new(Semaphore::new(settings.max_fills.min(Semaphore::MAX_PERMITS))),
+            pins: Pins::default(),
+            turns: Turns::new(limits("fill.max", settings.max_fills), metrics.waiting.clone()),
+            bypass_turns: Turns::new(
+                limits("fill.max-bypasses", settings.max_bypasses),
+                metrics.bypasses_waiting.clone(),
+            ),
             live: Live::new(),
             store,
             origin,
@@ -92,9 +122,20 @@ impl Cache {
     }
 
     /// Forgets the object (and any remembered refusal); those who read it go on. Says whether there was one.
-    pub fn delete(&self, key: &store::Key) -> bool {
+    pub async fn delete(&self, key: &store::Key) -> bool {
         self.inner.negatives.forget_all(*key);
-        self.inner.store.remove(key).is_some()
+        self.inner.store.remove(key).await
+    }
+
+    /// Begins to compare every stored body with its digest, reading at most so many bytes a second; what is damaged is
+    /// dropped. `false` when that is going on already.
+    pub fn start_scrub(&self, bytes_per_second: u64) -> bool {
+        self.inner.store.start_scrub(bytes_per_second)
+    }
+
+    /// Ends it early; `false` when it is not going on.
+    pub fn stop_scrub(&self) -> bool {
+        self.inner.store.stop_scrub()
     }
 
     /// The read side of the store.
@@ -121,6 +162,8 @@ impl Cache {
             negatives: present(&metrics.negatives),
             scheduled: present(&metrics.scheduled),
             filling: present(&metrics.filling),
+            bypasses: present(&metrics.bypasses),
+            pins: present(&metrics.pins),
         }
     }
 

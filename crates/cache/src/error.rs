@@ -39,6 +39,8 @@ pub enum Kind {
     OriginQueueFull,
     /// The store has no room.
     NoSpace,
+    /// The object is longer than all that the store may take.
+    ObjectTooLarge,
     /// The store's disk failed.
     DiskError,
     /// The server is shutting down.
@@ -78,6 +80,7 @@ impl Kind {
             Self::ObjectChanged => "object_changed",
             Self::OriginQueueFull => "origin_queue_full",
             Self::NoSpace => "no_space",
+            Self::ObjectTooLarge => "object_too_large",
             Self::DiskError => "disk_error",
             Self::Draining => "draining",
             Self::FillAbandoned => "fill_abandoned",
@@ -89,12 +92,18 @@ impl Kind {
         match self {
             Self::OriginForbidden | Self::UrlInvalid | Self::Loop => Blame::Client,
             Self::NoSpace
+            | Self::ObjectTooLarge
             | Self::DiskError
             | Self::Draining
             | Self::FillAbandoned
             | Self::OriginQueueFull => Blame::Us,
             _ => Blame::Origin,
         }
+    }
+
+    /// Whether it is the store that did not take the object: it can still be had past it.
+    pub(crate) const fn is_unstorable(self) -> bool {
+        matches!(self, Self::NoSpace | Self::ObjectTooLarge | Self::DiskError)
     }
 
     /// Whether another attempt at the origin may help.

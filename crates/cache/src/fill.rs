@@ -3,27 +3,39 @@
 //! [`start`] turns a claim into a task. The task holds the claim, later the fill, and nothing of the client: it
 //! goes on when the client leaves. Its way: its turn (`max_fills`) → the origin's head (`opening`, with
 //! `pauses` between attempts) → refresh, refuse or publish → the bytes (`transfer`, gone on with by `resume`)
-//! → finish. [`Live`] counts the tasks and stops them when the server drains.
+//! → finish. When an interrupted fill has left its bytes, the rest is asked for first (`part`). [`Live`] counts the tasks and stops them when the server drains.
 
 mod live;
 mod opening;
+mod part;
 mod pauses;
 mod resume;
 mod task;
 mod transfer;
+mod turns;
 
 use std::sync::Arc;
 
 use store::{Claim, Entry};
 use tokio::sync::oneshot;
 
-pub(crate) use live::Live;
+pub(crate) use live::{Live, LiveFill};
+pub(crate) use opening::{Response, first_answer, open_unconditionally, request};
+pub(crate) use task::{declared_length, promised};
+pub(crate) use transfer::{Cut, Segment, Sink, Transfer};
+pub(crate) use turns::{Limits, Turn, Turns};
 
 use crate::cache::Inner;
 use crate::{Error, Http, Kind, Refusal, Request};
 
 /// What the request that started a fill waits for: the same that everybody who waits for the flight gets.
-pub(crate) type Verdict = Result<Arc<Entry<Http>>, Refusal>;
+pub(crate) type Verdict = Result<Arc<Entry<Http>>, Denied>;
+
+/// Why there is no entry, and the origin's answer if it is the store that did not take it.
+pub(crate) struct Denied {
+    pub(crate) refusal: Refusal,
+    pub(crate) unstored: Option<Box<Response>>,
+}
 
 /// Starts the fill of a claimed key on a task of its own.
 pub(crate) fn start(
@@ -50,6 +62,6 @@ pub(crate) fn start(
     Ok(verdict)
 }
 
-fn draining() -> Error {
+pub(crate) fn draining() -> Error {
     Error::new(Kind::Draining, "The server is shutting down and starts no transfers; ask again soon.")
 }

@@ -5,6 +5,8 @@
 //! object is wanted, which only grows, and the body's end, which is noted when it is first seen: from then on a hit
 //! takes no lock of the body. Knows no clock.
 
+mod codec;
+
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -38,6 +40,28 @@ pub struct Head {
     complete: OnceLock<Complete>,
     /// When the longest wish of a request to keep it ends, in whole seconds since 1970, rounded up.
     keep_until: AtomicU64,
+    /// How long after that it may still stand in for an origin that is down, in whole seconds, rounded up.
+    stale_for: u64,
+}
+
+/// What a head consists of besides its fields.
+struct Facts {
+    validated_at: Timestamp,
+    initial_age: Duration,
+    confirmed: Confirmation,
+    /// Seconds since 1970.
+    keep_until: u64,
+    /// Seconds.
+    stale_for: u64,
+}
+
+/// How long an object is wanted.
+#[derive(Clone, Copy)]
+pub(crate) struct Wish {
+    /// When the longest wish to keep it ends.
+    pub(crate) keep_until: Timestamp,
+    /// How long after that it may still stand in for an origin that is down.
+    pub(crate) stale_for: Duration,
 }
 
 /// How the origin last confirmed an object.
@@ -47,6 +71,8 @@ pub enum Confirmation {
     Sent,
     /// It said that the stored one is still right (304).
     NotModified,
+    /// It sent the rest of what an interrupted fill had left (206).
+    Continued,
 }
 
 /// What is known of a complete body; it stays so.
@@ -69,31 +95,47 @@ pub(crate) struct Answered<'a> {
 
 impl Head {
     /// The head of an object that the origin just began to send.
-    pub(crate) fn sent(answered: Answered<'_>, keep_until: Timestamp) -> Self {
+    pub(crate) fn sent(answered: Answered<'_>, wish: Wish) -> Self {
         let mut headers = HeaderMap::with_capacity(answered.headers.len() + 8);
         keep_fields(answered.headers, &mut headers, |_| true);
-        Self::new(headers, answered, Confirmation::Sent, keep_until)
+        Self::made(headers, answered, Confirmation::Sent, wish)
     }
 
     /// This head after the origin confirmed it with a 304: each field of the answer replaces the stored ones of
     /// that name (RFC 9111 section 3.2), but those that belong to the stored bytes stay.
-    pub(crate) fn confirmed(&self, answered: Answered<'_>, keep_until: Timestamp) -> Self {
+    pub(crate) fn confirmed(&self, answered: Answered<'_>, wish: Wish) -> Self {
+        self.updated(answered, Confirmation::NotModified, wish)
+    }
+
+    /// This head, of a part, after the origin sent the rest with a 206: as with a 304 (RFC 9111 section 3.4).
+    pub(crate) fn continued(&self, answered: Answered<'_>, wish: Wish) -> Self {
+        self.updated(answered, Confirmation::Continued, wish)
+    }
+
+    fn updated(&self, answered: Answered<'_>, confirmed: Confirmation, wish: Wish) -> Self {
         let mut headers = self.headers.clone();
         let belongs_to_bytes = |name: &HeaderName| name == CONTENT_ENCODING || name == "content-range";
         for name in answered.headers.keys().filter(|name| is_kept(name) && !belongs_to_bytes(name)) {
             headers.remove(name);
         }
         keep_fields(answered.headers, &mut headers, |name| !belongs_to_bytes(name));
-        Self::new(headers, answered, Confirmation::NotModified, keep_until.max(self.keep_until()))
+        let keep_until = wish.keep_until.max(self.keep_until());
+        Self::made(headers, answered, confirmed, Wish { keep_until, ..wish })
     }
 
-    fn new(
-        mut headers: HeaderMap,
-        answered: Answered<'_>,
-        confirmed: Confirmation,
-        keep_until: Timestamp,
-    ) -> Self {
+    fn made(mut headers: HeaderMap, answered: Answered<'_>, confirmed: Confirmation, wish: Wish) -> Self {
         headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+        let facts = Facts {
+            validated_at: answered.answered_at,
+            initial_age: initial_age(answered),
+            confirmed,
+            keep_until: whole_seconds(wish.keep_until.0),
+            stale_for: whole_seconds(u64::try_from(wish.stale_for.as_millis()).unwrap_or(u64::MAX)),
+        };
+        Self::new(headers, facts)
+    }
+
+    fn new(headers: HeaderMap, facts: Facts) -> Self {
         let mut not_modified = HeaderMap::new();
         for name in [CACHE_CONTROL, CONTENT_LOCATION, DATE, ETAG, EXPIRES, LAST_MODIFIED, VARY] {
             for value in headers.get_all(&name) {
@@ -102,14 +144,42 @@ impl Head {
         }
         Self {
             validators: Validators::from_headers(&headers),
-            validated_at: answered.answered_at,
-            initial_age: initial_age(answered),
-            confirmed,
+            validated_at: facts.validated_at,
+            initial_age: facts.initial_age,
+            confirmed: facts.confirmed,
             not_modified,
             complete: OnceLock::new(),
-            keep_until: AtomicU64::new(whole_seconds(keep_until)),
+            keep_until: AtomicU64::new(facts.keep_until),
+            stale_for: facts.stale_for,
             headers,
         }
+    }
+
+    fn facts(&self) -> Facts {
+        Facts {
+            validated_at: self.validated_at,
+            initial_age: self.initial_age,
+            confirmed: self.confirmed,
+            keep_until: self.keep_until.load(Ordering::Relaxed),
+            stale_for: self.stale_for,
+        }
+    }
+
+    /// Appends the head in the form of the store's log.
+    pub(crate) fn encode(&self, into: &mut Vec<u8>) {
+        codec::encode(self, into);
+    }
+
+    /// The head that was encoded so; `None` when the bytes make no sense.
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
+        codec::decode(bytes)
+    }
+
+    /// When nobody wants the object any more, not even in place of an origin that is down: seconds since 1970. Goes by
+    /// the setting of the time when the head was made.
+    pub(crate) fn deadline(&self) -> u32 {
+        let Facts { keep_until, stale_for, .. } = self.facts();
+        u32::try_from(keep_until.saturating_add(stale_for)).unwrap_or(u32::MAX)
     }
 
     /// Time since the origin confirmed the object to us: what a request's `max_age` is compared with.
@@ -129,7 +199,7 @@ impl Head {
 
     /// Notes one more wish. Writes to shared memory at most once per second of wishes.
     pub(crate) fn keep(&self, until: Timestamp) {
-        let until = whole_seconds(until);
+        let until = whole_seconds(until.0);
         if self.keep_until.load(Ordering::Relaxed) < until {
             self.keep_until.fetch_max(until, Ordering::Relaxed);
         }
@@ -145,8 +215,8 @@ impl Head {
     }
 }
 
-fn whole_seconds(moment: Timestamp) -> u64 {
-    moment.0.div_ceil(1000)
+fn whole_seconds(milliseconds: u64) -> u64 {
+    milliseconds.div_ceil(1000)
 }
 
 /// RFC 9111 section 4.2.3, `corrected_initial_age`.

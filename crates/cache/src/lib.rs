@@ -3,11 +3,12 @@
 //!
 //! A [`Request`] comes from a door. `lookup` finds the object or claims the right to fetch it; `fill` fetches
 //! it on a task of its own; `answer` and `payload` make the [`Answer`] from what is stored, be it complete or
-//! still growing. Between two requests the cache owns only a memory of refusals (`negative`); objects and
-//! flights live in the store.
+//! still growing; `bypass` streams what the store cannot take. Between two requests the cache owns only a memory
+//! of refusals (`negative`) and the list of pins; objects and flights live in the store.
 #![forbid(unsafe_code)]
 
 mod answer;
+mod bypass;
 mod cache;
 mod clock;
 mod error;
@@ -19,6 +20,7 @@ mod negative;
 mod origin;
 mod outcome;
 mod payload;
+mod pins;
 mod request;
 mod revalidate;
 mod settings;
@@ -34,7 +36,8 @@ pub use head::{Confirmation, Head};
 pub use origin::{Origin, OriginBody, OriginRequest, OriginResponse};
 pub use outcome::Outcome;
 pub use payload::{Payload, Source};
-pub use request::{KeyHasher, Method, PassedField, Request, Target};
+pub use pins::{Pin, PinError, PinRequest, Subject};
+pub use request::{KeyHasher, Method, PassedField, Request, Target, WhenFull};
 pub use settings::Settings;
 // What doors need of the store's read side, so that they see one set of types.
 pub use store::{Blame, Chunk, Digest, Failure, FileRange, Retry};

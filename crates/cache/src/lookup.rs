@@ -10,13 +10,16 @@ use http::StatusCode;
 use store::{Access, BodyState, Decision, Digest, Entry, Failure, Retry};
 
 use crate::answer::{Choice, Provenance, Selection, compose, select};
+use crate::fill::{self, Denied, Response};
 use crate::head::Confirmation;
 use crate::revalidate::{may_be_stale, stale_reason};
-use crate::{Answer, Cache, Error, Http, Kind, Outcome, Refusal, Request, Source, Timestamp, fill};
+use crate::{
+    Answer, Cache, Error, Http, Kind, Method, Outcome, Refusal, Request, Source, Timestamp, WhenFull,
+};
 
 /// A body no longer than this is compared with the digest a client demands before the head is answered, so
-/// that a mismatch is an honest status. The store holds back as much of a longer one.
-const VERIFIED_FIRST: u64 = 64 * 1024;
+/// that a mismatch is an honest status. So much is held back of a longer one.
+pub(crate) const VERIFIED_FIRST: u64 = 64 * 1024;
 
 /// Why a turn ended without an answer.
 enum Setback {
@@ -24,6 +27,8 @@ enum Setback {
     Final(Error),
     /// Another turn may bring one.
     Again(Error),
+    /// The store does not take it; what the origin has begun to send, if this request led.
+    Unstored(Error, Option<Box<Response>>),
 }
 
 /// An entry that answers a request, after what is still missing of its body has come.
@@ -49,8 +54,14 @@ impl Cache {
         loop {
             match self.turn(&request).await {
                 Ok(answer) => return Ok(answer),
+                Err(Setback::Unstored(error, unstored)) => {
+                    return match request.when_full {
+                        WhenFull::Stream => Box::pin(self.bypass(&request, &error, unstored)).await,
+                        WhenFull::Refuse => Err(error),
+                    };
+                }
                 Err(Setback::Again(_)) if turns_left > 0 => turns_left -= 1,
-                Err(Setback::Again(error)) => return self.stale_or(error, &request),
+                Err(Setback::Again(error)) => return self.stale_or(error, &request).await,
                 Err(Setback::Final(error)) => return Err(error),
             }
             self.inner.metrics.take_overs.inc();
@@ -63,15 +74,17 @@ impl Cache {
         }
         let (key, now) = (request.target.key, self.inner.clock.now());
         if let Some(remembered) = self.inner.negatives.recall(key, request.expected, now) {
-            return self.stale_or(remembered, request).map_err(Setback::Final);
+            return self.recalled(remembered, request).await;
         }
         let accept = |entry: &Entry<Http>| is_acceptable(entry, request, now);
-        let arrival = match self.inner.store.lookup_or_claim(key, &request.target.name, accept) {
+        let arrival = match self.inner.store.lookup_or_claim(key, &request.target.name, accept).await {
             Access::Found(entry) if is_complete(&entry) => Arrival { entry, provenance: HIT },
             Access::Found(entry) => Arrival { entry, provenance: GROWING },
             Access::Flying(flight) => match flight.decided().await {
                 Decision::Entry(entry) => Arrival { provenance: collapsed(&entry), entry },
-                Decision::Refused(refusal) => return self.refused(&refusal, request),
+                Decision::Refused(refusal) => {
+                    return self.denied(Denied { refusal, unstored: None }, request).await;
+                }
                 Decision::Abandoned => return Err(abandoned()),
             },
             Access::Claimed(claim) => {
@@ -79,7 +92,7 @@ impl Cache {
                 let decision = fill::start(&self.inner, claim, request).map_err(Setback::Final)?;
                 match decision.await {
                     Ok(Ok(entry)) => Arrival { provenance: led(&entry, reason), entry },
-                    Ok(Err(refusal)) => return self.refused(&refusal, request),
+                    Ok(Err(denied)) => return self.denied(denied, request).await,
                     Err(_) => return Err(abandoned()),
                 }
             }
@@ -106,6 +119,12 @@ impl Cache {
         // After the selection, which may have waited for the body's end.
         if let Some(expected) = request.expected {
             self.verify_first(&entry, request, expected).await?;
+        }
+        if request.method == Method::Get
+            && selection.has_content()
+            && let Err(failure) = body.wait_committed(1).await
+        {
+            return self.nothing_came(&failure, request).await;
         }
         if let BodyState::Failed(failure) = body.state() {
             return Err(broken(&failure));
@@ -146,26 +165,46 @@ impl Cache {
         Err(Setback::Final(error))
     }
 
-    fn refused(&self, refusal: &Refusal, request: &Request) -> Result<Answer, Setback> {
-        let error = Error::clone(refusal);
-        if error.kind == Kind::FillAbandoned {
+    /// A refusal is remembered. It does not hide an object that is fresh for this request and was only cold.
+    async fn recalled(&self, remembered: Error, request: &Request) -> Result<Answer, Setback> {
+        if self.inner.reader.find(&request.target.key).await.is_some()
+            && let Some(answer) = self.answer_now(request)
+        {
+            return Ok(answer);
+        }
+        self.denied(Denied { refusal: Refusal::new(remembered), unstored: None }, request).await
+    }
+
+    /// A body that failed before its first byte: the fill has asked as often as made sense, so this is a refusal. Only
+    /// an object that changed meanwhile can be had, by a fill that begins with the new head.
+    async fn nothing_came(&self, failure: &Failure, request: &Request) -> Result<Answer, Setback> {
+        let error = Error::from_failure(failure);
+        if error.kind == Kind::ObjectChanged {
             return Err(Setback::Again(error));
         }
-        self.stale_or(error, request).map_err(Setback::Final)
+        self.denied(Denied { refusal: Refusal::new(error), unstored: None }, request).await
+    }
+
+    async fn denied(&self, denied: Denied, request: &Request) -> Result<Answer, Setback> {
+        let error = Error::clone(&denied.refusal);
+        match error.kind {
+            Kind::FillAbandoned => Err(Setback::Again(error)),
+            kind if kind.is_unstorable() => Err(Setback::Unstored(error, denied.unstored)),
+            _ => self.stale_or(error, request).await.map_err(Setback::Final),
+        }
     }
 
     /// The stored object, past its time, when the origin's trouble and the limits allow; else the error.
-    fn stale_or(&self, error: Error, request: &Request) -> Result<Answer, Error> {
-        let stale_if_error = self.inner.settings.stale_if_error;
-        let now = self.inner.clock.now();
-        let stored = self.inner.reader.lookup(&request.target.key).filter(|entry| {
+    async fn stale_or(&self, error: Error, request: &Request) -> Result<Answer, Error> {
+        let Some(reason) = stale_reason(error.kind) else { return Err(error) };
+        let stored = self.inner.reader.find(&request.target.key).await;
+        let (stale_if_error, now) = (self.inner.settings.stale_if_error, self.inner.clock.now());
+        let stored = stored.filter(|entry| {
             is_complete(entry)
                 && has_expected_digest(entry, request)
                 && may_be_stale(&entry.head, request.max_age, stale_if_error, now)
         });
-        let (Some(entry), Some(reason)) = (stored, stale_reason(error.kind)) else {
-            return Err(error);
-        };
+        let Some(entry) = stored else { return Err(error) };
         let origin_status = match error.kind {
             Kind::OriginStatus(status) => Some(status),
             _ => None,
@@ -225,7 +264,7 @@ const GROWING: Provenance =
 fn collapsed(entry: &Entry<Http>) -> Provenance {
     match entry.head.confirmed {
         Confirmation::NotModified => led(entry, "expired"),
-        Confirmation::Sent => {
+        Confirmation::Sent | Confirmation::Continued => {
             Provenance { outcome: Outcome::Follow, reason: "collapsed", ..led(entry, "collapsed") }
         }
     }
@@ -233,9 +272,10 @@ fn collapsed(entry: &Entry<Http>) -> Provenance {
 
 /// For the request that started the fill.
 fn led(entry: &Entry<Http>, reason: &'static str) -> Provenance {
-    let (outcome, status, source) = match entry.head.confirmed {
-        Confirmation::Sent => (Outcome::Miss, StatusCode::OK, Source::Origin),
-        Confirmation::NotModified => (Outcome::Revalidated, StatusCode::NOT_MODIFIED, Source::Cache),
+    let (outcome, reason, status, source) = match entry.head.confirmed {
+        Confirmation::Sent => (Outcome::Miss, reason, StatusCode::OK, Source::Origin),
+        Confirmation::NotModified => (Outcome::Revalidated, reason, StatusCode::NOT_MODIFIED, Source::Cache),
+        Confirmation::Continued => (Outcome::Partial, "resumed", StatusCode::PARTIAL_CONTENT, Source::Origin),
     };
     Provenance { outcome, reason, origin_status: Some(status), source }
 }
@@ -259,6 +299,7 @@ fn broken(failure: &Failure) -> Setback {
     let error = Error::from_failure(failure);
     match failure.retry {
         Retry::Sensible => Setback::Again(error),
+        Retry::Pointless if error.kind.is_unstorable() => Setback::Unstored(error, None),
         Retry::Pointless => Setback::Final(error),
     }
 }

@@ -53,6 +53,9 @@ pub(crate) struct Metrics {
     pub(crate) waiting: Gauge,
     pub(crate) scheduled: Gauge,
     pub(crate) filling: Gauge,
+    pub(crate) pins: Gauge,
+    pub(crate) bypasses: Gauge,
+    pub(crate) bypasses_waiting: Gauge,
 }
 
 impl Metrics {
@@ -90,6 +93,13 @@ impl Metrics {
             it.scheduled.clone(),
         );
         registry.register("standpipe_fills_filling", "Fills now writing", it.filling.clone());
+        registry.register("standpipe_pins", "Promises that objects are not evicted", it.pins.clone());
+        registry.register("standpipe_bypasses", "Objects now streamed past the store", it.bypasses.clone());
+        registry.register(
+            "standpipe_bypasses_waiting",
+            "Requests waiting to be answered past the store",
+            it.bypasses_waiting.clone(),
+        );
         Arc::new(it)
     }
 

@@ -22,6 +22,7 @@ pub(crate) struct Negatives {
     limit: usize,
     gone: Duration,
     other: Duration,
+    unstorable: Duration,
     metrics: Arc<Metrics>,
     memory: Mutex<Memory>,
 }
@@ -47,6 +48,7 @@ impl Negatives {
             limit: settings.negative_entries,
             gone: settings.negative_gone,
             other: settings.negative_other,
+            unstorable: settings.negative_unstorable,
             metrics,
             memory: Mutex::default(),
         }
@@ -62,6 +64,11 @@ impl Negatives {
     /// Remembers that the object of `key` was fetched and does not have the digest `expected`.
     pub(crate) fn remember_mismatch(&self, key: Key, expected: Digest, refusal: &Refusal, now: Timestamp) {
         self.insert((key, Some(expected)), refusal, now);
+    }
+
+    /// Remembers that the store broke off the object of `key`.
+    pub(crate) fn remember_unstorable(&self, key: Key, refusal: &Refusal, now: Timestamp) {
+        self.insert((key, None), refusal, now);
     }
 
     /// The remembered refusal for a request, if any.
@@ -120,6 +127,7 @@ impl Negatives {
     const fn span(&self, kind: Kind) -> Duration {
         match kind {
             Kind::OriginStatus(StatusCode::NOT_FOUND | StatusCode::GONE) => self.gone,
+            kind if kind.is_unstorable() => self.unstorable,
             _ => self.other,
         }
     }

@@ -1,6 +1,6 @@
 //! [`Payload`]: the bytes of an answer, pulled by the door.
 //!
-//! A payload owns a view of one body and hands its chunks on untouched. Invariant: when the length is known,
+//! A payload owns a view of one body, or a stream past the store, and hands its chunks on untouched. Invariant: when the length is known,
 //! exactly that many bytes come before the clean end; anything else ends in a [`Failure`].
 
 use std::collections::hash_map::RandomState;
@@ -15,9 +15,10 @@ use http::HeaderValue;
 use store::{Body, BodyReader, Chunk, Digest, Failure};
 
 use crate::answer::content_range;
+use crate::bypass::Stream;
 use crate::{Error, Kind};
 
-/// The bytes of an answer: nothing, one range of a body, or multipart pieces.
+/// The bytes of an answer: nothing, one range of a body, multipart pieces, or what an origin sends.
 pub struct Payload {
     shape: Shape,
     length: Option<u64>,
@@ -30,6 +31,7 @@ enum Shape {
     Silent,
     Part(BodyReader),
     Pieces(Box<Pieces>),
+    Passed(Stream),
 }
 
 /// Where the bytes of an answer come from, for byte counts.
@@ -61,6 +63,10 @@ impl Payload {
         Self { shape: Shape::Pieces(Box::new(pieces)), length, passed: 0, source }
     }
 
+    pub(crate) const fn passed(stream: Stream, length: Option<u64>) -> Self {
+        Self { shape: Shape::Passed(stream), length, passed: 0, source: Source::Origin }
+    }
+
     /// Length in bytes when known: then the wire declares it, else the body is chunked. For HEAD this is
     /// the length the GET would have; for 304 it is unknown and nothing is to be declared.
     pub const fn length(&self) -> Option<u64> {
@@ -78,6 +84,7 @@ impl Payload {
             Shape::Silent => return Poll::Ready(None),
             Shape::Part(reader) => ready!(reader.poll_chunk(cx)),
             Shape::Pieces(pieces) => ready!(pieces.poll_chunk(cx)),
+            Shape::Passed(stream) => ready!(stream.poll_chunk(cx)),
         };
         if let Some(Ok(chunk)) = &next {
             self.passed += chunk.bytes.len() as u64;

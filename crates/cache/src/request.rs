@@ -52,6 +52,19 @@ pub struct Request {
     pub keep: Duration,
     /// Digest the client demands (`sha256=`).
     pub expected: Option<Digest>,
+    /// What becomes of the request when the store cannot take the object.
+    pub when_full: WhenFull,
+}
+
+/// What becomes of a request whose object the store cannot take: it has no room, the object is larger than all of it,
+/// or its disk does not work.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WhenFull {
+    /// The object is streamed from the origin to the client, uncached.
+    #[default]
+    Stream,
+    /// There is none.
+    Refuse,
 }
 
 /// Name and value of a field passed through to the origin.

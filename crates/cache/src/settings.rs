@@ -18,6 +18,8 @@ pub struct Settings {
     pub negative_gone: Duration,
     /// Memory of other refusals (default 10 s).
     pub negative_other: Duration,
+    /// How long the store is not tried with an object that it broke off for want of space or for its disk (default 2 min).
+    pub negative_unstorable: Duration,
     /// Most refusals remembered (default 10 000); the oldest goes first.
     pub negative_entries: usize,
     /// How long past its time an object may be served while the origin is down (default 1 d).
@@ -28,6 +30,11 @@ pub struct Settings {
     pub max_waiting_fills: usize,
     /// How long a fill waits for its turn (default 10 s).
     pub fill_wait: Duration,
+    /// Most requests at once that are answered past the store because it cannot take the object (default 512). As many
+    /// may wait as fills may, and as long.
+    pub max_bypasses: usize,
+    /// Most pins at once (default 1000).
+    pub max_pins: usize,
     /// How often a waiting request starts over when the fill it waited for ends without a decision (default 3).
     pub take_overs: u32,
     /// A body that paused this long is committed up to its last byte (default 5 ms).
@@ -47,11 +54,14 @@ impl Default for Settings {
             retry_pause_max: Duration::from_secs(2),
             negative_gone: Duration::from_secs(30),
             negative_other: Duration::from_secs(10),
+            negative_unstorable: Duration::from_secs(120),
             negative_entries: 10_000,
             stale_if_error: Duration::from_secs(24 * 60 * 60),
             max_fills: 512,
             max_waiting_fills: 4096,
             fill_wait: Duration::from_secs(10),
+            max_bypasses: 512,
+            max_pins: 1000,
             take_overs: 3,
             flush_pause: Duration::from_millis(5),
             sweep_interval: Duration::from_secs(60),

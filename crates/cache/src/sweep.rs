@@ -1,46 +1,40 @@
 //! Removal of objects that nobody wants kept any more. Runs beside everything else on one task; owns nothing.
 
-use std::sync::Arc;
-
-use store::{BodyState, Entry};
 use tokio::time::MissedTickBehavior;
 
-use crate::{Cache, Http, Timestamp};
+use crate::Cache;
 
 impl Cache {
     /// Removes, at every `sweep_interval` and for ever, the objects whose longest wish to be kept ended more
-    /// than `stale_if_error` ago, and refusals past their time. The binary spawns this once.
+    /// than `stale_if_error` ago, and refusals and pins past their time. The binary spawns this once.
     pub async fn sweep_forever(self) {
         let mut ticks = tokio::time::interval(self.inner.settings.sweep_interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            while self.sweep() == self.inner.settings.sweep_batch {
-                tokio::task::yield_now().await;
+            self.expire_pins().await;
+            let cache = self.clone();
+            // The store looks at all its entries: too long for an executor thread when there are millions.
+            if let Err(error) = tokio::task::spawn_blocking(move || cache.sweep()).await {
+                tracing::error!(%error, "the removal of old objects broke off");
             }
         }
     }
 
-    /// One pass; returns how many entries it found.
+    /// Removes all that is past its time now; returns how many entries that were.
     pub(crate) fn sweep(&self) -> usize {
         let now = self.inner.clock.now();
         self.inner.negatives.sweep(now);
-        let mut unwanted = Vec::new();
-        self.inner.reader.for_each(|entry| {
-            if unwanted.len() < self.inner.settings.sweep_batch && self.is_unwanted(entry, now) {
-                unwanted.push(Arc::clone(entry));
-            }
-        });
-        for entry in &unwanted {
-            if self.inner.store.remove_entry(entry) {
-                self.inner.metrics.swept.inc();
+        // A deadline of this second has come.
+        let second = u32::try_from(now.seconds() + 1).unwrap_or(u32::MAX);
+        let mut sum = 0;
+        loop {
+            let removed = self.inner.store.remove_expired(second, self.inner.settings.sweep_batch);
+            self.inner.metrics.swept.inc_by(removed as u64);
+            sum += removed;
+            if removed < self.inner.settings.sweep_batch {
+                return sum;
             }
         }
-        unwanted.len()
-    }
-
-    fn is_unwanted(&self, entry: &Entry<Http>, now: Timestamp) -> bool {
-        let end = entry.head.keep_until().after(self.inner.settings.stale_if_error);
-        end <= now && entry.body.state() != BodyState::Filling
     }
 }

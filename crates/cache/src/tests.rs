@@ -1,13 +1,18 @@
 //! The cache on the real store, with a scripted origin and a clock that the test moves.
 
+mod bypass;
 mod digests;
+mod disk;
 mod fetching;
 mod freshness;
 mod limits;
 mod origin;
 mod parts;
+mod pins;
 mod refusals;
+mod restart;
 mod resuming;
+mod suspending;
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -25,7 +30,7 @@ use protocols::http::url::CanonicalUrl;
 use crate::tests::origin::Scripted;
 use crate::{
     Answer, Cache, Clock, Digest, Failure, Http, KeyHasher, Method, Parts, Payload, Request, Settings,
-    Target, Timestamp,
+    Target, Timestamp, WhenFull,
 };
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -61,21 +66,38 @@ impl Bed {
 
     fn with_quota(settings: Settings, quota: u64) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
-        let config = store::Config {
-            directory: directory.path().join("store"),
-            quota,
-            memory: 1 << 20,
-            disk_threads: 2,
-            disk_queue: 64,
-            open_files: 64,
-        };
-        let mut registry = Registry::default();
-        let store = store::open::<Http>(config, &mut registry).expect("a store");
+        let config = config(&directory, quota);
+        Self::of(directory, config, settings)
+    }
+
+    /// A bed whose store lies on this disk.
+    fn over(directory: tempfile::TempDir, disk: Arc<dyn store::Disk>) -> Self {
+        let config = store::Config { disk, ..config(&directory, 64 << 20) };
+        Self::of(directory, config, Settings::default())
+    }
+
+    fn of(directory: tempfile::TempDir, config: store::Config, settings: Settings) -> Self {
         let origin = Arc::new(Scripted::default());
         let clock = Arc::new(ManualClock(AtomicU64::new(1_700_000_000_000)));
-        let parts = Parts { store, origin: origin.clone(), clock: clock.clone(), settings };
-        let cache = Cache::new(parts, &mut registry);
+        let mut registry = Registry::default();
+        let cache = open(config, &origin, &clock, settings, &mut registry);
         Self { cache, origin, clock, registry, directory }
+    }
+
+    /// Closes the store and opens it again, as another process would.
+    async fn restart(&mut self) {
+        let settings = self.cache.inner.settings.clone();
+        let quota = self.cache.reader().usage().quota;
+        self.cache.inner.store.close().await.expect("a clean end");
+        self.registry = Registry::default();
+        // The store of the former cache goes with its last holder, and with it the directory's lock.
+        let elsewhere = tempfile::tempdir().expect("a directory");
+        let registry = &mut self.registry;
+        let (origin, clock) = (&self.origin, &self.clock);
+        let placeholder =
+            open(config(&elsewhere, 0), origin, clock, settings.clone(), &mut Registry::default());
+        drop(std::mem::replace(&mut self.cache, placeholder));
+        self.cache = open(config(&self.directory, quota), origin, clock, settings, registry);
     }
 
     fn advance(&self, span: Duration) {
@@ -105,13 +127,41 @@ impl Bed {
     }
 }
 
+fn config(directory: &tempfile::TempDir, quota: u64) -> store::Config {
+    store::Config {
+        memory: 1 << 20,
+        disk_threads: 2,
+        open_files: 64,
+        commit_interval: Duration::from_millis(20),
+        // Nothing is evicted: a full store stays full.
+        min_idle: Duration::from_secs(3600),
+        ..store::Config::new(directory.path().join("store"), quota)
+    }
+}
+
+fn open(
+    config: store::Config,
+    origin: &Arc<Scripted>,
+    clock: &Arc<ManualClock>,
+    settings: Settings,
+    registry: &mut Registry,
+) -> Cache {
+    let store = store::open::<Http>(config, registry).expect("a store");
+    while store.reader().usage().unloaded > 0 {
+        std::thread::yield_now();
+    }
+    let parts = Parts { store, origin: origin.clone(), clock: clock.clone(), settings };
+    Cache::new(parts, registry)
+}
+
 impl Drop for Bed {
     /// Lets the disk threads end, so that the directory can be removed.
     fn drop(&mut self) {
         let mut keys = Vec::new();
-        self.cache.inner.reader.for_each(|entry| keys.push(entry.key));
+        self.cache.inner.reader.for_each_warm(|entry| keys.push(entry.key));
         for key in keys {
-            self.cache.delete(&key);
+            let removed = pin!(self.cache.delete(&key));
+            let _ = removed.poll(&mut Context::from_waker(Waker::noop()));
         }
         let mut cx = Context::from_waker(Waker::noop());
         for _ in 0..100_000 {
@@ -204,6 +254,7 @@ fn get_url(url: &str) -> Request {
         max_age: DAY,
         keep: DAY,
         expected: None,
+        when_full: WhenFull::default(),
     }
 }
 

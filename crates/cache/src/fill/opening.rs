@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::header::{ACCEPT_ENCODING, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{ACCEPT_ENCODING, RANGE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use store::Entry;
 
@@ -42,7 +42,7 @@ pub(crate) async fn open(
     basis: Option<Arc<Entry<Http>>>,
 ) -> Result<Opened, Error> {
     let Some(entry) = basis else {
-        return open_unconditionally(inner, target).await;
+        return open_unconditionally(inner, target).await.map(Opened::Object);
     };
     let response = first_answer(inner, request(target, revalidate::conditions(&entry.head))).await?;
     match response.answer.status {
@@ -51,31 +51,36 @@ pub(crate) async fn open(
                 return Ok(Opened::Confirmed(entry, response));
             }
             // The 304 is about another object: it says nothing about ours (RFC 9111 section 4.3.4).
-            open_unconditionally(inner, target).await
+            open_unconditionally(inner, target).await.map(Opened::Object)
         }
         _ => Ok(Opened::Object(response)),
     }
 }
 
-async fn open_unconditionally(inner: &Inner, target: &Target) -> Result<Opened, Error> {
+/// Asks for the object, whatever is stored.
+pub(crate) async fn open_unconditionally(inner: &Inner, target: &Target) -> Result<Response, Error> {
     let response = first_answer(inner, request(target, HeaderMap::new())).await?;
     match response.answer.status {
         StatusCode::NOT_MODIFIED => {
             let detail = "The origin answered 304 (Not Modified) to a request without a condition.";
             Err(Error::new(Kind::OriginBroken, detail))
         }
-        _ => Ok(Opened::Object(response)),
+        _ => Ok(response),
     }
 }
 
-/// Attempts until there is a 200 or a 304, or another attempt makes no sense.
-async fn first_answer(inner: &Inner, request: OriginRequest) -> Result<Response, Error> {
+/// Attempts until there is a 200 or a 304, or a 206 where a range was asked for, or another attempt makes no sense.
+pub(crate) async fn first_answer(inner: &Inner, request: OriginRequest) -> Result<Response, Error> {
     let mut pauses = Pauses::new(&inner.settings, inner.settings.retry_for);
+    let wants_part = request.headers.contains_key(RANGE);
     loop {
         let asked_at = inner.clock.now();
         let error = match inner.origin.fetch(request.clone()).await {
             Ok(answer) => match answer.status {
                 StatusCode::OK | StatusCode::NOT_MODIFIED => {
+                    return Ok(Response { answer, asked_at, answered_at: inner.clock.now() });
+                }
+                StatusCode::PARTIAL_CONTENT if wants_part => {
                     return Ok(Response { answer, asked_at, answered_at: inner.clock.now() });
                 }
                 StatusCode::PARTIAL_CONTENT => {

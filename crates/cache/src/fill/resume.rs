@@ -7,38 +7,37 @@ use http::header::{
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use protocols::http::conditional::Validators;
 use protocols::http::range::ContentRange;
-use store::Failure;
 
 use crate::fill::opening::{request, status_error};
 use crate::fill::pauses::Pauses;
-use crate::fill::transfer::{Segment, Transfer};
-use crate::{Error, Kind, OriginResponse};
+use crate::fill::transfer::{Cut, Segment, Sink, Transfer};
+use crate::{Error, Head, Kind, OriginResponse};
 
 /// Why an answer does not go on with the transfer.
-enum Unfit {
+pub(crate) enum Unfit {
     /// Another attempt may.
     Passing(Error),
     /// No other attempt will.
     Final(Error),
 }
 
-impl Transfer<'_> {
+impl<S: Sink> Transfer<'_, S> {
     /// Asks again until an answer goes on where the transfer broke.
-    pub(super) async fn resume(&mut self, broken: Error) -> Result<Segment, Failure> {
-        let received = self.fill.received();
+    pub(super) async fn resume(&mut self, broken: Error) -> Result<Segment, Cut> {
+        let received = self.sink.received();
         if received > self.progress {
             self.progress = received;
             self.pauses = Pauses::new(&self.inner.settings, self.inner.settings.resume_for);
         }
         // What came before the break is good: those who follow need not wait for the rest.
-        self.fill.flush().await?;
+        self.sink.flush().await.map_err(Cut::Foul)?;
         let Some(fields) = self.continuation() else {
-            return Err(broken.to_failure());
+            return Err(Cut::Foul(broken.to_failure()));
         };
         let mut cause = broken;
         loop {
             let Some(pause) = self.pauses.after(&cause) else {
-                return Err(cause.to_failure());
+                return Err(Cut::Clean(cause.to_failure()));
             };
             tracing::debug!(name = %self.target.name, received, %cause, ?pause, "going on with a broken transfer");
             tokio::time::sleep(pause).await;
@@ -47,20 +46,16 @@ impl Transfer<'_> {
             match answer.map_err(Unfit::Passing).and_then(|answer| self.fit(answer)) {
                 Ok(segment) => return Ok(segment),
                 Err(Unfit::Passing(error)) => cause = error,
-                Err(Unfit::Final(error)) => return Err(error.to_failure()),
+                Err(Unfit::Final(error)) => return Err(Cut::Foul(error.to_failure())),
             }
         }
     }
 
-    /// The fields that ask for the rest; `None` when nothing could prove that the rest belongs to the start.
     fn continuation(&self) -> Option<HeaderMap> {
-        let received = self.fill.received();
-        if received == 0 {
-            return Some(HeaderMap::new());
+        match self.sink.received() {
+            0 => Some(HeaderMap::new()),
+            received => continuation(self.head, received),
         }
-        let validator = HeaderValue::try_from(self.head.validators.strong()?).ok()?;
-        let range = HeaderValue::try_from(format!("bytes={received}-")).ok()?;
-        Some(HeaderMap::from_iter([(RANGE, range), (IF_RANGE, validator)]))
     }
 
     fn fit(&mut self, answer: OriginResponse) -> Result<Segment, Unfit> {
@@ -74,34 +69,14 @@ impl Transfer<'_> {
         }
     }
 
-    /// A 206 must go on at exactly the first missing byte of the same representation (RFC 9110 section 15.3.7.3).
     fn fit_part(&mut self, answer: OriginResponse) -> Result<Segment, Unfit> {
-        let received = self.fill.received();
+        let received = self.sink.received();
         if received == 0 {
             return Err(lie("206 (Partial Content) to a request without a range"));
         }
-        let field = answer.headers.get(CONTENT_RANGE).and_then(|value| ContentRange::parse(value.as_bytes()));
-        let Some(ContentRange { range: Some((first, last)), total }) = field else {
-            return Err(lie("206 (Partial Content) without a Content-Range that makes sense"));
-        };
-        if first != received || last < first {
-            return Err(lie("another range than the one asked for"));
-        }
-        if !self.is_same_part(&answer.headers) {
-            return Err(changed("its validator or coding is another one now"));
-        }
-        let total = match (self.total, total) {
-            (Some(known), Some(declared)) if known != declared => {
-                return Err(changed("its length is another one now"));
-            }
-            (Some(total), _) | (None, Some(total)) => total,
-            (None, None) => return Err(lie("a part of an object whose length it does not say")),
-        };
-        if last >= total {
-            return Err(lie("a range that goes beyond the object's end"));
-        }
+        let Rest { total, length } = rest(self.head, received, self.total, &answer.headers)?;
         self.total = Some(total);
-        Ok(Segment { body: answer.body, skip: 0, left: Some(last - first + 1) })
+        Ok(Segment { body: answer.body, skip: 0, left: Some(length) })
     }
 
     /// A 200 starts over: welcome while nothing has been received; later only if it provably repeats it.
@@ -116,7 +91,7 @@ impl Transfer<'_> {
         {
             return Err(changed("its length is another one now"));
         }
-        let same = match self.fill.received() {
+        let same = match self.sink.received() {
             // Followers know the head already: it must not change under them.
             0 => [ETAG, LAST_MODIFIED, CONTENT_TYPE, CONTENT_ENCODING]
                 .into_iter()
@@ -124,26 +99,67 @@ impl Transfer<'_> {
             _ => {
                 let validators = Validators::from_headers(&answer.headers);
                 self.head.validators.strong() == validators.strong()
-                    && self.is_same(&answer.headers, &CONTENT_ENCODING)
+                    && is_same(self.head, &answer.headers, &CONTENT_ENCODING)
             }
         };
         if !same {
             return Err(changed("the origin started over with another one"));
         }
         self.total = self.total.or(length);
-        Ok(Segment { body: answer.body, skip: self.fill.received(), left: None })
+        Ok(Segment { body: answer.body, skip: self.sink.received(), left: None })
     }
+}
 
-    /// A 206 to `If-Range` need not repeat `Last-Modified`, but must repeat `ETag`.
-    fn is_same_part(&self, headers: &HeaderMap) -> bool {
-        self.is_same(headers, &ETAG)
-            && self.is_same(headers, &CONTENT_ENCODING)
-            && (!headers.contains_key(LAST_MODIFIED) || self.is_same(headers, &LAST_MODIFIED))
-    }
+/// The fields that ask for everything from `first` on; `None` when nothing could prove that it belongs to the start.
+pub(crate) fn continuation(head: &Head, first: u64) -> Option<HeaderMap> {
+    let validator = HeaderValue::try_from(head.validators.strong()?).ok()?;
+    let range = HeaderValue::try_from(format!("bytes={first}-")).ok()?;
+    Some(HeaderMap::from_iter([(RANGE, range), (IF_RANGE, validator)]))
+}
 
-    fn is_same(&self, headers: &HeaderMap, name: &HeaderName) -> bool {
-        self.head.headers.get(name) == headers.get(name)
+/// What a 206 brings.
+pub(crate) struct Rest {
+    /// Length of the whole object.
+    pub(crate) total: u64,
+    /// Bytes that come.
+    pub(crate) length: u64,
+}
+
+/// A 206 must go on at exactly the first byte that was asked for, with the same representation
+/// (RFC 9110 section 15.3.7.3).
+pub(crate) fn rest(head: &Head, first: u64, known: Option<u64>, answer: &HeaderMap) -> Result<Rest, Unfit> {
+    let field = answer.get(CONTENT_RANGE).and_then(|value| ContentRange::parse(value.as_bytes()));
+    let Some(ContentRange { range: Some((begins, last)), total }) = field else {
+        return Err(lie("206 (Partial Content) without a Content-Range that makes sense"));
+    };
+    if begins != first || last < first {
+        return Err(lie("another range than the one asked for"));
     }
+    if !is_same_part(head, answer) {
+        return Err(changed("its validator or coding is another one now"));
+    }
+    let total = match (known, total) {
+        (Some(known), Some(declared)) if known != declared => {
+            return Err(changed("its length is another one now"));
+        }
+        (Some(total), _) | (None, Some(total)) => total,
+        (None, None) => return Err(lie("a part of an object whose length it does not say")),
+    };
+    if last >= total {
+        return Err(lie("a range that goes beyond the object's end"));
+    }
+    Ok(Rest { total, length: last - first + 1 })
+}
+
+/// A 206 to `If-Range` need not repeat `Last-Modified`, but must repeat `ETag`.
+fn is_same_part(head: &Head, answer: &HeaderMap) -> bool {
+    is_same(head, answer, &ETAG)
+        && is_same(head, answer, &CONTENT_ENCODING)
+        && (!answer.contains_key(LAST_MODIFIED) || is_same(head, answer, &LAST_MODIFIED))
+}
+
+fn is_same(head: &Head, answer: &HeaderMap, name: &HeaderName) -> bool {
+    head.headers.get(name) == answer.get(name)
 }
 
 fn lie(what: &str) -> Unfit {

@@ -7,17 +7,18 @@ use http::HeaderMap;
 use http::header::CONTENT_LENGTH;
 use protocols::http::digest::{REPR_DIGEST, sha256};
 use store::{BodySpec, Claim, Digest, Entry, Failure, Fill, Refused};
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::oneshot;
 
 use crate::cache::Inner;
 use crate::fill::live::LiveFill;
 use crate::fill::opening::{Opened, Response, open};
-use crate::fill::transfer::Transfer;
-use crate::fill::{Verdict, draining};
-use crate::head::Head;
+use crate::fill::part::Left;
+use crate::fill::transfer::{Cut, Segment, Transfer};
+use crate::fill::{Denied, Verdict, draining};
+use crate::head::{Head, Wish};
 use crate::lookup::mismatch;
 use crate::metrics::{Counted, FillResult};
-use crate::{Error, Http, Kind, Refusal, Target, Timestamp, revalidate};
+use crate::{Error, Http, Kind, Refusal, Target, revalidate};
 
 pub(crate) struct Job {
     pub(crate) inner: Arc<Inner>,
@@ -30,41 +31,66 @@ pub(crate) struct Job {
     pub(crate) live: LiveFill,
 }
 
-/// How the part before the first byte ended.
+/// How the way to the first byte ended.
 enum Opening {
-    Object { claim: Claim<Http>, response: Box<Response>, turn: OwnedSemaphorePermit },
+    /// The whole object begins to come.
+    Object(Claim<Http>, Box<Response>),
+    /// The rest of it does.
+    Rest(Box<Growing>),
     Confirmed(Arc<Entry<Http>>),
     Refused(Claim<Http>, Error),
+}
+
+/// An object that is in the store and grows.
+pub(super) struct Growing {
+    pub(super) entry: Arc<Entry<Http>>,
+    pub(super) fill: Fill<Http>,
+    /// The answer with the bytes that are to come.
+    pub(super) segment: Segment,
+    /// Length of the whole object, when known.
+    pub(super) total: Option<u64>,
 }
 
 impl Job {
     pub(crate) async fn run(self, claim: Claim<Http>) {
         let scheduled = Counted::new(&self.inner.metrics.scheduled);
+        let turn = match self.unless_stopped(self.inner.turns.take()).await {
+            Ok(turn) => turn,
+            Err(error) => return self.refuse(claim, error, None),
+        };
         let opening = self.open(claim).await;
         drop(scheduled);
         match opening {
-            Opening::Object { claim, response, turn } => {
-                self.fill(claim, *response).await;
-                drop(turn);
-            }
+            Opening::Object(claim, response) => self.fill(claim, *response).await,
+            Opening::Rest(growing) => self.grow(*growing, None).await,
             Opening::Confirmed(entry) => self.confirmed(entry),
-            Opening::Refused(claim, error) => self.refuse(claim, error),
+            Opening::Refused(claim, error) => self.refuse(claim, error, None),
+        }
+        drop(turn);
+    }
+
+    async fn open(&self, claim: Claim<Http>) -> Opening {
+        let rest = match self.unless_stopped(self.open_rest(&claim)).await {
+            Ok(Left::Nothing) => return self.open_object(claim).await,
+            Ok(Left::Whole(response)) => return Opening::Object(claim, response),
+            Ok(Left::Rest(rest)) => rest,
+            Err(error) => return Opening::Refused(claim, error),
+        };
+        match self.take_up(claim, *rest).await {
+            Ok(growing) => Opening::Rest(Box::new(growing)),
+            Err((claim, Refused::PartGone)) => self.open_object(claim).await,
+            Err((claim, refused)) => Opening::Refused(claim, self.store_error(&refused)),
         }
     }
 
-    async fn open(&self, mut claim: Claim<Http>) -> Opening {
-        let turn = match self.unless_stopped(self.turn()).await {
-            Ok(turn) => turn,
-            Err(error) => return Opening::Refused(claim, error),
-        };
+    /// Asks for the object as if there were no part of it.
+    async fn open_object(&self, mut claim: Claim<Http>) -> Opening {
         let mut basis = revalidate::basis(claim.previous(), self.expected);
         loop {
             match self.unless_stopped(open(&self.inner, &self.target, basis.take())).await {
-                Ok(Opened::Object(response)) => {
-                    return Opening::Object { claim, response: Box::new(response), turn };
-                }
+                Ok(Opened::Object(response)) => return Opening::Object(claim, Box::new(response)),
                 Ok(Opened::Confirmed(entry, response)) => {
-                    let head = entry.head.confirmed(response.answered(), self.keep_until());
+                    let head = entry.head.confirmed(response.answered(), self.wish());
                     match claim.refresh(head) {
                         Ok(entry) => return Opening::Confirmed(entry),
                         // Deleted meanwhile: the next round asks for the whole object.
@@ -73,30 +99,6 @@ impl Job {
                 }
                 Err(error) => return Opening::Refused(claim, error),
             }
-        }
-    }
-
-    /// Waits, within limits, until one of the `max_fills` may run.
-    async fn turn(&self) -> Result<OwnedSemaphorePermit, Error> {
-        let (turns, settings) = (&self.inner.turns, &self.inner.settings);
-        if let Ok(turn) = Arc::clone(turns).try_acquire_owned() {
-            return Ok(turn);
-        }
-        let full = || {
-            let detail = format!(
-                "All {} transfers from origins that may run at once are running: ask again, or raise `fill.max`.",
-                settings.max_fills
-            );
-            Error::new(Kind::OriginQueueFull, detail)
-        };
-        let waiting = &self.inner.metrics.waiting;
-        if usize::try_from(waiting.get()).is_ok_and(|count| count >= settings.max_waiting_fills) {
-            return Err(full());
-        }
-        let _waiting = Counted::new(waiting);
-        match tokio::time::timeout(settings.fill_wait, Arc::clone(turns).acquire_owned()).await {
-            Ok(Ok(turn)) => Ok(turn),
-            Ok(Err(_)) | Err(_) => Err(full()),
         }
     }
 
@@ -111,24 +113,31 @@ impl Job {
         let replaced = claim.previous().and_then(|entry| entry.body.digest());
         let spec = match body_spec(&response.answer.headers) {
             Ok(spec) => spec,
-            Err(error) => return self.refuse(claim, error),
+            Err(error) => return self.refuse(claim, error, None),
         };
-        let head = Head::sent(response.answered(), self.keep_until());
-        let (entry, mut fill) = match claim.publish(head, spec).await {
-            Ok(published) => published,
+        let head = Head::sent(response.answered(), self.wish());
+        match claim.publish(head, spec).await {
+            Ok((entry, fill)) => {
+                let segment = Segment::whole(response.answer.body);
+                self.grow(Growing { entry, fill, segment, total: spec.length }, replaced).await;
+            }
             Err((claim, refused)) => {
                 let error = self.store_error(&refused);
-                return self.refuse(claim, error);
+                self.refuse(claim, error, Some(Box::new(response)));
             }
-        };
+        }
+    }
+
+    async fn grow(self, growing: Growing, replaced: Option<Digest>) {
+        let Growing { entry, mut fill, segment, total } = growing;
         self.inner.negatives.forget(entry.key);
         // Nobody listens when the client has left; the fill goes on.
         let _ = self.tell.send(Ok(Arc::clone(&entry)));
         let _filling = Counted::new(&self.inner.metrics.filling);
-        let mut transfer = Transfer::new(&self.inner, &self.target, &entry.head, &mut fill, spec.length);
+        let mut transfer = Transfer::new(&self.inner, &self.target, &entry.head, &mut fill, total);
         let transferred = tokio::select! {
-            result = transfer.run(response.answer.body) => result,
-            () = self.live.stopped() => Err(draining().to_failure()),
+            result = transfer.run(segment) => result,
+            () = self.live.stopped() => Err(Cut::Clean(draining().to_failure())),
         };
         let ending = Ending { inner: &self.inner, entry: &entry, expected: self.expected, replaced };
         ending.settle(transferred, fill).await;
@@ -141,30 +150,38 @@ impl Job {
         let _ = self.tell.send(Ok(entry));
     }
 
-    /// Remembered before the flight ends, so that nobody slips in between and asks the origin again.
-    fn refuse(self, claim: Claim<Http>, error: Error) {
+    /// Remembered before the flight ends, so that nobody slips in between and asks the origin again. An `unstored`
+    /// answer goes to the request that started the fill; the others who wait make do with the refusal.
+    fn refuse(self, claim: Claim<Http>, error: Error, unstored: Option<Box<Response>>) {
         tracing::info!(name = %self.target.name, %error, "no object from the origin");
         let refusal = Refusal::new(error);
         self.inner.negatives.remember(claim.key(), &refusal, self.inner.clock.now());
         self.inner.metrics.ended(FillResult::Refused);
         claim.refuse(Arc::clone(&refusal));
-        let _ = self.tell.send(Err(refusal));
+        let _ = self.tell.send(Err(Denied { refusal, unstored }));
     }
 
-    fn keep_until(&self) -> Timestamp {
-        self.inner.clock.now().after(self.keep)
+    pub(super) fn wish(&self) -> Wish {
+        let keep_until = self.inner.clock.now().after(self.keep);
+        Wish { keep_until, stale_for: self.inner.settings.stale_if_error }
     }
 
-    /// Says what fills the store.
+    /// Says what fills the store. Bytes that no object holds any more count until their last reader lets go.
     fn store_error(&self, refused: &Refused) -> Error {
         let (wanted, used, quota) = match refused {
+            Refused::NoSpace { wanted, quota, .. } if wanted > quota => return too_large(*wanted, *quota),
             Refused::NoSpace { wanted, used, quota } => (wanted, used, quota),
+            // Whoever resumes asks for the whole object then.
+            Refused::PartGone => {
+                return Error::new(Kind::FillAbandoned, "What was left of the object is gone.");
+            }
             Refused::Disk(failure) => return Error::new(Kind::DiskError, Arc::clone(&failure.detail)),
         };
         let store::Usage { entries, fills, .. } = self.inner.reader.usage();
         let detail = format!(
-            "The store has no room for {wanted} bytes: {used} of its {quota} bytes are taken by {entries} objects, \
-             {fills} of which are still coming; delete objects or raise `store.quota`."
+            "The store has no room for {wanted} bytes: {used} of its {quota} bytes are taken, by {entries} objects, \
+             {fills} of which are still coming, and by what was deleted or has failed until nobody reads it any more; \
+             delete objects or raise `store.quota`."
         );
         Error::new(Kind::NoSpace, detail)
     }
@@ -180,14 +197,20 @@ struct Ending<'a> {
 }
 
 impl Ending<'_> {
-    async fn settle(&self, transferred: Result<(), Failure>, fill: Fill<Http>) {
+    async fn settle(&self, transferred: Result<(), Cut>, fill: Fill<Http>) {
         let finished = match transferred {
             Ok(()) => {
                 // The last bytes woke their followers: let them be answered before a disk thread is.
                 tokio::task::yield_now().await;
                 fill.finish().await
             }
-            Err(failure) => {
+            // With a validator another fill can go on with it.
+            Err(Cut::Clean(failure)) if self.entry.head.validators.strong().is_some() => {
+                fill.suspend(failure.clone()).await;
+                Err(failure)
+            }
+            Err(cut) => {
+                let failure = cut.into_failure();
                 fill.fail(failure.clone());
                 Err(failure)
             }
@@ -208,7 +231,17 @@ impl Ending<'_> {
             (Err(failure), _) => {
                 tracing::warn!(%name, %failure, "transfer from the origin broke");
                 self.inner.metrics.ended(FillResult::Failed);
+                self.remember_unstorable(&failure);
             }
+        }
+    }
+
+    /// What outgrew the store, or its disk, in the midst would do so again: for a while it is not tried.
+    fn remember_unstorable(&self, failure: &Failure) {
+        let error = Error::from_failure(failure);
+        if error.kind.is_unstorable() {
+            let (refusal, now) = (Refusal::new(error), self.inner.clock.now());
+            self.inner.negatives.remember_unstorable(self.entry.key, &refusal, now);
         }
     }
 
@@ -230,18 +263,29 @@ impl Ending<'_> {
     }
 }
 
+fn too_large(wanted: u64, quota: u64) -> Error {
+    let detail = format!(
+        "The object has {wanted} bytes and the whole store takes {quota}: raise `store.quota`, or let such objects be \
+         streamed uncached with `fetch.when-full`."
+    );
+    Error::new(Kind::ObjectTooLarge, detail)
+}
+
 /// What the origin says about the body it begins to send.
 fn body_spec(headers: &HeaderMap) -> Result<BodySpec, Error> {
-    let length = match headers.get(CONTENT_LENGTH) {
-        None => None,
-        Some(value) => match value.to_str().ok().and_then(|text| text.parse().ok()) {
-            Some(length) => Some(length),
-            None => {
-                let detail = "The origin's Content-Length is not a number of bytes.";
-                return Err(Error::new(Kind::OriginBroken, detail));
-            }
-        },
-    };
-    let promised = sha256(headers, &REPR_DIGEST).map(Digest::new);
-    Ok(BodySpec { length, promised })
+    Ok(BodySpec { length: declared_length(headers)?, promised: promised(headers) })
+}
+
+/// The digest of the whole object that the origin gives with it.
+pub(crate) fn promised(headers: &HeaderMap) -> Option<Digest> {
+    sha256(headers, &REPR_DIGEST).map(Digest::new)
+}
+
+/// `Content-Length`.
+pub(crate) fn declared_length(headers: &HeaderMap) -> Result<Option<u64>, Error> {
+    let Some(value) = headers.get(CONTENT_LENGTH) else { return Ok(None) };
+    match value.to_str().ok().and_then(|text| text.parse().ok()) {
+        Some(length) => Ok(Some(length)),
+        None => Err(Error::new(Kind::OriginBroken, "The origin's Content-Length is not a number of bytes.")),
+    }
 }

@@ -1,4 +1,4 @@
-//! [`Transfer`]: the bytes of one object, from the origin into the store, over as many answers as it takes.
+//! [`Transfer`]: the bytes of one object, from the origin into a [`Sink`], over as many answers as it takes.
 //!
 //! Invariant: what is written is a prefix of one representation, in order. A body that ends short, or with an
 //! error, is gone on with (`resume`) or fails; it never ends well.
@@ -12,11 +12,45 @@ use crate::cache::Inner;
 use crate::fill::pauses::Pauses;
 use crate::{Error, Head, Http, Kind, OriginBody, Target};
 
-pub(crate) struct Transfer<'a> {
+/// Where the bytes of a transfer go.
+pub(crate) trait Sink: Send {
+    /// Position in the object of the next byte to be written: where a broken transfer goes on.
+    fn received(&self) -> u64;
+
+    /// Whether all that was wanted of the object is there.
+    fn is_satisfied(&self) -> bool;
+
+    /// Takes the next bytes. Waits while whoever is behind lags.
+    fn write(&mut self, bytes: Bytes) -> impl Future<Output = Result<(), Failure>> + Send;
+
+    /// Hands on what is buffered.
+    fn flush(&mut self) -> impl Future<Output = Result<(), Failure>> + Send;
+}
+
+impl Sink for Fill<Http> {
+    fn received(&self) -> u64 {
+        Self::received(self)
+    }
+
+    /// The store wants whole objects.
+    fn is_satisfied(&self) -> bool {
+        false
+    }
+
+    async fn write(&mut self, bytes: Bytes) -> Result<(), Failure> {
+        Self::write(self, bytes).await
+    }
+
+    async fn flush(&mut self) -> Result<(), Failure> {
+        Self::flush(self).await
+    }
+}
+
+pub(crate) struct Transfer<'a, S> {
     pub(super) inner: &'a Inner,
     pub(super) target: &'a Target,
     pub(super) head: &'a Head,
-    pub(super) fill: &'a mut Fill<Http>,
+    pub(super) sink: &'a mut S,
     /// Length of the whole object when known: declared with it, or by the answer to a resumed request.
     pub(super) total: Option<u64>,
     /// Pauses between attempts to go on, since the last progress.
@@ -26,12 +60,12 @@ pub(crate) struct Transfer<'a> {
 }
 
 /// One answer's bytes and how they continue what has been received.
-pub(super) struct Segment {
-    pub(super) body: OriginBody,
+pub(crate) struct Segment {
+    pub(crate) body: OriginBody,
     /// Bytes that have been received before and come again.
-    pub(super) skip: u64,
+    pub(crate) skip: u64,
     /// Bytes this answer may bring, when it says so.
-    pub(super) left: Option<u64>,
+    pub(crate) left: Option<u64>,
 }
 
 /// Why a segment ended early.
@@ -42,25 +76,48 @@ enum Break {
     Final(Failure),
 }
 
-impl<'a> Transfer<'a> {
+/// Why a transfer ended early.
+pub(crate) enum Cut {
+    /// What has been received is right: another transfer may go on with it.
+    Clean(Failure),
+    /// It is worth nothing, or the sink takes no more.
+    Foul(Failure),
+}
+
+impl Cut {
+    pub(crate) fn into_failure(self) -> Failure {
+        match self {
+            Self::Clean(failure) | Self::Foul(failure) => failure,
+        }
+    }
+}
+
+impl Segment {
+    /// An answer with the whole object.
+    pub(crate) const fn whole(body: OriginBody) -> Self {
+        Self { body, skip: 0, left: None }
+    }
+}
+
+impl<'a, S: Sink> Transfer<'a, S> {
     pub(crate) fn new(
         inner: &'a Inner,
         target: &'a Target,
         head: &'a Head,
-        fill: &'a mut Fill<Http>,
+        sink: &'a mut S,
         total: Option<u64>,
     ) -> Self {
         let pauses = Pauses::new(&inner.settings, inner.settings.resume_for);
-        Self { inner, target, head, fill, total, pauses, progress: 0 }
+        let progress = sink.received();
+        Self { inner, target, head, sink, total, pauses, progress }
     }
 
-    /// Takes the whole object; the first answer's body is given.
-    pub(crate) async fn run(&mut self, body: OriginBody) -> Result<(), Failure> {
-        let mut segment = Segment { body, skip: 0, left: None };
+    /// Takes the whole object; the first answer is given.
+    pub(crate) async fn run(&mut self, mut segment: Segment) -> Result<(), Cut> {
         loop {
             match self.pump(&mut segment).await {
                 Ok(()) => return Ok(()),
-                Err(Break::Final(failure)) => return Err(failure),
+                Err(Break::Final(failure)) => return Err(Cut::Foul(failure)),
                 Err(Break::Origin(error)) => segment = self.resume(error).await?,
             }
         }
@@ -69,7 +126,12 @@ impl<'a> Transfer<'a> {
     async fn pump(&mut self, segment: &mut Segment) -> Result<(), Break> {
         loop {
             match self.next_bytes(segment).await? {
-                Some(Ok(bytes)) => self.take(segment, bytes).await?,
+                Some(Ok(bytes)) => {
+                    self.take(segment, bytes).await?;
+                    if self.sink.is_satisfied() {
+                        return Ok(());
+                    }
+                }
                 Some(Err(error)) => return self.broken(error),
                 None => return self.ended(segment),
             }
@@ -82,7 +144,7 @@ impl<'a> Transfer<'a> {
         match tokio::time::timeout(pause, next_data(&mut segment.body)).await {
             Ok(next) => Ok(next),
             Err(_) => {
-                self.fill.flush().await.map_err(Break::Final)?;
+                self.sink.flush().await.map_err(Break::Final)?;
                 Ok(next_data(&mut segment.body).await)
             }
         }
@@ -100,15 +162,15 @@ impl<'a> Transfer<'a> {
         if bytes.is_empty() {
             return Ok(());
         }
-        if self.total.is_some_and(|total| self.fill.received() + bytes.len() as u64 > total) {
+        if self.total.is_some_and(|total| self.sink.received() + bytes.len() as u64 > total) {
             return Err(too_long());
         }
-        self.fill.write(bytes).await.map_err(Break::Final)
+        self.sink.write(bytes).await.map_err(Break::Final)
     }
 
     /// The clean end of an answer: the end of the object, if all of it has come.
     fn ended(&self, segment: &Segment) -> Result<(), Break> {
-        let received = self.fill.received();
+        let received = self.sink.received();
         match self.total {
             Some(total) if received < total => {
                 let detail = format!("The origin's answer ended after {received} of {total} bytes.");
@@ -124,7 +186,7 @@ impl<'a> Transfer<'a> {
 
     /// An error after the last declared byte does no harm, unless it says that there is more.
     fn broken(&self, error: Error) -> Result<(), Break> {
-        if self.total == Some(self.fill.received()) && error.kind != Kind::OriginBroken {
+        if self.total == Some(self.sink.received()) && error.kind != Kind::OriginBroken {
             return Ok(());
         }
         Err(Break::Origin(error))

@@ -137,7 +137,7 @@ async fn a_digest_that_the_origin_promises_is_kept_or_nothing_is_stored() {
         let (bed, body) = (Bed::with(Settings { take_overs: 0, ..Settings::default() }), content(length));
         bed.origin.then(Reply::whole(&body).field("repr-digest", &promise(&Digest::of(&body))));
         assert_eq!(bed.get(get()).await.body(), body);
-        bed.cache.delete(&get().target.key);
+        bed.cache.delete(&get().target.key).await;
 
         bed.origin.then(Reply::whole(&body).field("repr-digest", &promise(&wrong())));
         let reason = match bed.cache.answer(get()).await {
@@ -155,9 +155,9 @@ async fn part_of_growing(chunked: bool, asked: &str) -> Result<Vec<u8>, &'static
     let (bed, body) = (Bed::new(), content(300_000));
     let (reply, send) = Reply::live();
     bed.origin.then(if chunked { reply } else { reply.field("content-length", "300000") });
+    send.send(Ok(body[..200_000].to_vec().into())).expect("a reader");
     bed.cache.answer(get()).await.expect("a head");
     let others = bed.cache.inner.reader.lookup(&get().target.key).expect("a growing object");
-    send.send(Ok(body[..200_000].to_vec().into())).expect("a reader");
     others.body.wait_committed(200_000).await.expect("committed");
     let demanding = bed.spawn(Request { expected: Some(wrong()), ..range(asked) });
     settle().await;

@@ -109,7 +109,7 @@ async fn an_object_deleted_during_its_revalidation_is_fetched_anew() {
     bed.origin.then(Reply::whole(b"new"));
     let waiting = bed.spawn(ttl(SECOND));
     settle().await;
-    assert!(bed.cache.delete(&get().target.key));
+    assert!(bed.cache.delete(&get().target.key).await);
     drop(open);
     let full = Full::of(waiting.await.expect("no panic").expect("an answer")).await;
     assert_eq!(full.body(), b"new");
@@ -261,11 +261,12 @@ async fn growing_objects_are_not_swept() {
     let bed = Bed::with(Settings { stale_if_error: Duration::ZERO, ..Settings::default() });
     let (reply, body) = Reply::live();
     bed.origin.then(reply);
+    body.send(Ok("x".into())).expect("taken");
     let answer = bed.cache.answer(ttl(SECOND)).await.expect("a head");
     bed.advance(DAY);
     assert_eq!(bed.cache.sweep(), 0);
     drop(body);
-    assert_eq!(Full::of(answer).await.body(), b"");
+    assert_eq!(Full::of(answer).await.body(), b"x");
     bed.quiet().await;
     assert_eq!(bed.cache.sweep(), 1);
 }

@@ -16,23 +16,42 @@ async fn without_room_the_refusal_says_what_fills_the_store_and_what_to_do() {
     bed.get(get()).await;
     bed.quiet().await;
     bed.origin.always(|_| Reply::whole(&content(50)));
-    let other = || get_url("http://origin.example/other");
+    let other = || Request { when_full: WhenFull::Refuse, ..get_url("http://origin.example/other") };
     let error = refusal(&bed, other()).await;
     assert_eq!(error.kind, Kind::NoSpace);
     for part in ["50 bytes", "60 of its 100 bytes", "1 objects", "store.quota", "delete"] {
         assert!(error.detail.contains(part), "{part}: {}", error.detail);
     }
-    bed.cache.delete(&get().target.key);
+    bed.cache.delete(&get().target.key).await;
     bed.cache.inner.store.settle().await;
     assert_eq!(bed.get(other()).await.body(), content(50), "room is used as soon as it is there");
     bed.quiet().await;
+}
+
+// Regression: "70 of its 100 bytes are taken by 0 objects".
+#[tokio::test]
+async fn bytes_that_are_only_read_any_more_are_said_to_be() {
+    let bed = Bed::with_quota(Settings::default(), 100);
+    bed.origin.then(Reply::whole(&content(70)));
+    let reading = bed.cache.answer(get()).await.expect("an answer");
+    bed.quiet().await;
+    bed.cache.delete(&get().target.key).await;
+    bed.origin.then(Reply::whole(&content(50)));
+    let error =
+        refusal(&bed, Request { when_full: WhenFull::Refuse, ..get_url("http://origin.example/other") })
+            .await;
+    for part in ["70 of its 100 bytes are taken", "0 objects", "deleted or has failed until nobody reads it"]
+    {
+        assert!(error.detail.contains(part), "{part}: {}", error.detail);
+    }
+    drop(reading);
 }
 
 #[tokio::test]
 async fn an_unknown_length_that_outgrows_the_store_breaks() {
     let bed = Bed::with_quota(Settings::default(), 100);
     bed.origin.then(Reply::chunked(&content(200)));
-    match bed.cache.answer(get()).await {
+    match bed.cache.answer(Request { when_full: WhenFull::Refuse, ..get() }).await {
         Ok(answer) => assert_eq!(Full::of(answer).await.body.expect_err("no room").reason, "no_space"),
         Err(error) => assert_eq!(error.kind, Kind::NoSpace),
     }
@@ -76,6 +95,7 @@ async fn draining_lets_running_fills_end_and_starts_none() {
     let bed = Bed::new();
     let (reply, body) = Reply::live();
     bed.origin.then(reply.field("content-length", "4"));
+    body.send(Ok("bo".into())).expect("taken");
     let mut leader = bed.cache.answer(get()).await.expect("a head");
     let cache = bed.cache.clone();
     let drain = tokio::spawn(async move { cache.drain(DAY).await });
@@ -84,7 +104,7 @@ async fn draining_lets_running_fills_end_and_starts_none() {
     assert_eq!(error.kind, Kind::Draining);
     let follower = bed.cache.answer(get()).await.expect("growing objects are still followed");
     assert!(!drain.is_finished());
-    body.send(Ok("body".into())).expect("taken");
+    body.send(Ok("dy".into())).expect("taken");
     drop(body);
     assert_eq!(collect(&mut leader.payload).await.expect("the end"), b"body");
     assert_eq!(Full::of(follower).await.body(), b"body");
@@ -95,8 +115,9 @@ async fn draining_lets_running_fills_end_and_starts_none() {
 #[tokio::test(start_paused = true)]
 async fn after_the_grace_period_fills_fail_with_the_reason() {
     let bed = Bed::new();
-    let (reply, _body) = Reply::live();
+    let (reply, body) = Reply::live();
     bed.origin.then(reply.field("content-length", "4"));
+    body.send(Ok("bo".into())).expect("taken");
     let (gated, _open) = Reply::whole(b"x").gated();
     let mut leader = bed.cache.answer(get()).await.expect("a head");
     bed.origin.then(gated);

@@ -159,8 +159,8 @@ async fn a_closed_range_of_unknown_total_is_answered_when_its_last_byte_is_there
     let bed = Bed::new();
     let (reply, sender) = Reply::live();
     bed.origin.then(reply);
-    let mut leader = bed.cache.answer(get()).await.expect("a head");
     sender.send(Ok("0123".into())).expect("taken");
+    let mut leader = bed.cache.answer(get()).await.expect("a head");
     assert_eq!(take(&mut leader.payload, 4).await, b"0123");
     let there = bed.get(range("bytes=1-2")).await;
     assert_eq!((there.body(), there.field("content-range")), (&b"12"[..], Some("bytes 1-2/*")));
@@ -213,9 +213,9 @@ async fn a_part_of_a_body_that_breaks_ends_with_an_error() {
     let bed = Bed::new();
     let (reply, sender) = Reply::live();
     bed.origin.then(reply.field("content-length", "10"));
+    sender.send(Ok("01234".into())).expect("taken");
     let part = bed.cache.answer(range("bytes=2-7")).await.expect("a head");
     let multi = bed.cache.answer(range("bytes=0-1,8-9")).await.expect("a head");
-    sender.send(Ok("01234".into())).expect("taken");
     sender.send(Err(crate::Error::new(crate::Kind::OriginUnreachable, "reset"))).expect("taken");
     assert!(Full::of(part).await.body.is_err());
     assert!(Full::of(multi).await.body.is_err());

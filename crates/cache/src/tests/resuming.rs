@@ -424,3 +424,53 @@ async fn who_waits_for_replacements_that_all_break_gets_the_stale_object() {
     assert_eq!(bed.origin.count(), 2 + Settings::default().take_overs as usize);
     bed.quiet().await;
 }
+
+/// A transfer that breaks before its first byte, with the pieces it brings after the head.
+fn headless(bed: &Bed, kind: Kind) {
+    bed.origin.always(move |_| {
+        Reply::pieces(200, vec![Err(Error::new(kind, "as the test says"))]).field("content-length", "4")
+    });
+}
+
+// Regression: clients got a head with a length and then a broken connection, although nothing had been promised yet.
+#[tokio::test(start_paused = true)]
+async fn a_transfer_that_breaks_before_its_first_byte_is_a_refusal_for_everybody_who_waits() {
+    for kind in [Kind::OriginUnreachable, Kind::OriginTimeout, Kind::OriginBroken] {
+        let bed = Bed::new();
+        headless(&bed, kind);
+        let started = tokio::time::Instant::now();
+        let waiting: Vec<_> = [get(), get(), range("bytes=2-3"), range("bytes=0-0,2-2")]
+            .map(|request| bed.spawn(request))
+            .into();
+        for answer in waiting {
+            assert_eq!(answer.await.expect("no panic").err().expect("a refusal").kind, kind);
+        }
+        assert!(started.elapsed() <= Settings::default().resume_for, "{:?}", started.elapsed());
+        assert_eq!(bed.cache.stats().fills_started, 1, "the fill itself has tried often enough");
+        bed.quiet().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_object_that_changes_before_its_first_byte_is_fetched_anew() {
+    let bed = Bed::new();
+    bed.origin.then(Reply::broken(4, b"").etag("\"a\""));
+    bed.origin.then(Reply::whole(b"changed").etag("\"b\""));
+    bed.origin.then(Reply::whole(b"changed").etag("\"b\""));
+    let answer = bed.get(get()).await;
+    assert_eq!((answer.body(), answer.field("etag")), (&b"changed"[..], Some("\"b\"")));
+    bed.quiet().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stale_object_stands_in_for_a_transfer_without_a_byte() {
+    let bed = Bed::new();
+    bed.origin.then(Reply::whole(b"old").etag("\"a\""));
+    bed.get(ttl(SECOND)).await;
+    bed.quiet().await;
+    bed.advance(2 * SECOND);
+    headless(&bed, Kind::OriginUnreachable);
+    let answer = bed.get(ttl(SECOND)).await;
+    assert_eq!((answer.body(), answer.outcome), (&b"old"[..], Outcome::Stale));
+    bed.quiet().await;
+}

@@ -34,6 +34,8 @@ pub struct CacheStatus<'a> {
 pub enum Source {
     /// The cache alone (`hit`).
     Cache,
+    /// Neither: the request was refused before either was asked.
+    Nowhere,
     /// The request was forwarded (`fwd`).
     Forwarded {
         /// Why.
@@ -73,8 +75,10 @@ pub enum Forward {
 pub enum Stored {
     /// It was.
     Yes,
-    /// It was not.
+    /// It was not; nobody expects it (left out).
     No,
+    /// It could not be (`stored=?0`).
+    Unable,
 }
 
 /// Whether a request shared another one's forwarding.
@@ -113,14 +117,17 @@ impl fmt::Display for CacheStatus<'_> {
         write_name(f, self.cache)?;
         match self.source {
             Source::Cache => f.write_str("; hit")?,
+            Source::Nowhere => {}
             Source::Forwarded { reason, status, stored, collapsed } => {
                 write!(f, "; fwd={}", reason.token())?;
                 if let Some(status) = status {
                     write!(f, "; fwd-status={status}")?;
                 }
-                if stored == Stored::Yes {
-                    f.write_str("; stored")?;
-                }
+                f.write_str(match stored {
+                    Stored::Yes => "; stored",
+                    Stored::No => "",
+                    Stored::Unable => "; stored=?0",
+                })?;
                 if collapsed == Collapsed::Yes {
                     f.write_str("; collapsed")?;
                 }
@@ -189,6 +196,10 @@ mod tests {
             (HIT, "standpipe; hit"),
             (CacheStatus { ttl: Some(376), ..HIT }, "standpipe; hit; ttl=376"),
             (
+                CacheStatus { source: Source::Nowhere, detail: Some("no_route"), ..HIT },
+                "standpipe; detail=no_route",
+            ),
+            (
                 CacheStatus { ttl: Some(-5), detail: Some("stale-if-error"), ..HIT },
                 "standpipe; hit; ttl=-5; detail=stale-if-error",
             ),
@@ -199,6 +210,10 @@ mod tests {
             (
                 forwarded(Forward::Stale, Some(304), Stored::No, Collapsed::No),
                 "standpipe; fwd=stale; fwd-status=304",
+            ),
+            (
+                forwarded(Forward::Bypass, None, Stored::Unable, Collapsed::No),
+                "standpipe; fwd=bypass; stored=?0",
             ),
         ];
         for (status, text) in table {
