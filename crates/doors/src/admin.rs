@@ -7,6 +7,8 @@
 mod delete;
 mod health;
 mod index;
+mod pins;
+mod scrub;
 mod status;
 
 use std::path::PathBuf;
@@ -50,6 +52,8 @@ pub struct Settings {
     pub version: &'static str,
     /// While this file exists, health is 503 (default none).
     pub shutdown_file: Option<PathBuf>,
+    /// Bytes a second that a scrub reads when it is not told (default 50 MB).
+    pub scrub_rate: u64,
     /// Which methods delete (default [`DeleteBy::PostAndDelete`]).
     pub delete_by: DeleteBy,
 }
@@ -74,16 +78,27 @@ impl AdminDoor {
         Self(Arc::new(parts))
     }
 
-    /// Answers.
-    pub async fn answer(&self, head: &RequestHead) -> Reply {
+    /// Whether the content of the request is wanted: JSON of at most some kilobytes.
+    pub fn reads(head: &RequestHead) -> bool {
+        head.method == Method::POST && pins::rest(head.uri.path()).is_some()
+    }
+
+    /// Answers. `content` is the request's, where [`reads`](Self::reads) says so.
+    pub async fn answer(&self, head: &RequestHead, content: &[u8]) -> Reply {
         let path = head.uri.path();
+        if let Some(id) = pins::rest(path) {
+            let reply = pins::answer(&self.0, head, id, content).await;
+            return reply
+                .unwrap_or_else(|refusal| self.0.responder.refuse(&refusal, &head.headers, door(path)));
+        }
         let page = match path {
             "/" => safe(head).map(|()| ("index", index::page(head))),
             "/api/v1/status" | "/api/v1/status/" => {
                 safe(head).map(|()| ("status", status::page(&self.0, head)))
             }
             "/api/v1/health" | "/api/v1/health/" => self.health(head).await,
-            "/api/v1/delete" | "/api/v1/delete/" => self.delete(head),
+            "/api/v1/delete" | "/api/v1/delete/" => self.delete(head).await,
+            "/api/v1/scrub" | "/api/v1/scrub/" => scrub::scrub(&self.0, head).map(|page| ("scrub", page)),
             "/metrics" => self.metrics(head),
             _ => Err(Refusal::no_route()),
         };
@@ -95,12 +110,11 @@ impl AdminDoor {
 
     async fn health(&self, head: &RequestHead) -> Result<(&'static str, Page), Refusal> {
         safe(head)?;
-        health::check(&self.0).await?;
-        Ok(("healthy", Page::text("ok")))
+        health::check(&self.0).await
     }
 
-    fn delete(&self, head: &RequestHead) -> Result<(&'static str, Page), Refusal> {
-        delete::delete(&self.0, head).map(|page| ("deleted", page))
+    async fn delete(&self, head: &RequestHead) -> Result<(&'static str, Page), Refusal> {
+        delete::delete(&self.0, head).await.map(|page| ("deleted", page))
     }
 
     fn metrics(&self, head: &RequestHead) -> Result<(&'static str, Page), Refusal> {

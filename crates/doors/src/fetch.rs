@@ -17,7 +17,7 @@ mod routes;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cache::{Cache, KeyHasher, Method, Request, Target};
+use cache::{Cache, KeyHasher, Method, Request, Target, WhenFull};
 use http::header::{HeaderMap, RANGE};
 use http::request::Parts as RequestHead;
 use prometheus_client::metrics::counter::Counter;
@@ -30,6 +30,7 @@ use self::memo::Memo;
 use self::params::Params;
 use crate::respond::{Dress, Refusal, Reply, Responder};
 
+pub(crate) use self::params::parse_ttl;
 pub use self::pass::{InvalidPassHeaders, PassHeaders};
 
 const DOOR: &str = "fetch";
@@ -56,6 +57,8 @@ pub struct Settings {
     pub pass_headers: PassHeaders,
     /// Most request targets whose meaning is remembered (default 4096).
     pub memo_entries: usize,
+    /// What becomes of a request whose object the store cannot take (default [`WhenFull::Stream`]).
+    pub when_full: WhenFull,
 }
 
 impl Default for Settings {
@@ -64,6 +67,7 @@ impl Default for Settings {
             default_ttl: Duration::from_secs(10 * 24 * 60 * 60),
             pass_headers: PassHeaders::default(),
             memo_entries: 4096,
+            when_full: WhenFull::default(),
         }
     }
 }
@@ -78,6 +82,7 @@ struct Door {
     reader: Reader,
     memo: Memo<Fetch>,
     parsed: Counter,
+    when_full: WhenFull,
 }
 
 impl FetchDoor {
@@ -87,8 +92,10 @@ impl FetchDoor {
         let parsed = Counter::default();
         let help = "Request targets parsed because they were not remembered";
         registry.sub_registry_with_prefix("standpipe").register("fetch_targets_parsed", help, parsed.clone());
-        let reader = Reader { hasher, pass: settings.pass_headers, default_ttl: settings.default_ttl };
-        Self(Arc::new(Door { cache, responder, reader, memo: Memo::new(settings.memo_entries), parsed }))
+        let Settings { default_ttl, pass_headers, memo_entries, when_full } = settings;
+        let reader = Reader { hasher, pass: pass_headers, default_ttl };
+        let memo = Memo::new(memo_entries);
+        Self(Arc::new(Door { cache, responder, reader, memo, parsed, when_full }))
     }
 
     /// Whether this door answers the path.
@@ -140,6 +147,7 @@ impl Door {
             max_age: fetch.max_age,
             keep: fetch.keep,
             expected: fetch.expected,
+            when_full: self.when_full,
         };
         Ok((fetch, request))
     }

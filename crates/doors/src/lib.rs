@@ -2,7 +2,7 @@
 //!
 //! A connection comes in through [`listen`], its bytes go out through [`wire`]; [`service::Service`] checks each
 //! request, routes it to a door, and tells [`access_log`] and [`metrics`] how it ended. Doors ask the `cache` and
-//! never name an origin.
+//! never name an origin. Beside all that, [`session`] shares TLS sessions on listeners of its own.
 
 #![forbid(unsafe_code)]
 
@@ -14,4 +14,5 @@ pub mod listen;
 pub mod metrics;
 pub mod respond;
 pub mod service;
+pub mod session;
 pub mod wire;

@@ -105,6 +105,7 @@ impl Metrics {
             requests: self.0.requests.count_of("fetch"),
             sent_bytes: self.0.bytes_from_cache.get() + self.0.bytes_from_origin.get(),
             saved_bytes: self.0.saved_bytes.get(),
+            sessions: None,
         }
     }
 
@@ -224,7 +225,10 @@ mod tests {
         metrics.bytes_sent(Source::Origin, Some(Outcome::Follow), 5);
         metrics.bytes_sent(Source::Origin, Some(Outcome::Miss), 3);
         metrics.request_took(Duration::from_micros(3), Duration::from_millis(2));
-        assert_eq!(metrics.traffic(), Traffic { requests: 2, sent_bytes: 18, saved_bytes: 15 });
+        assert_eq!(
+            metrics.traffic(),
+            Traffic { requests: 2, sent_bytes: 18, saved_bytes: 15, sessions: None }
+        );
         let guard = metrics.connection_opened();
         let text = encoded(&registry);
         for line in [

@@ -14,11 +14,14 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use http::header::{self, HeaderValue};
 use http::request::Parts as Head;
 use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
 use http_body::Body as _;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
+use tokio::time::timeout;
 
 use self::event::{Ending, Event, Recorder};
 use self::strict::{Attached, Strictness};
@@ -34,6 +37,12 @@ const FETCH: &str = "fetch";
 
 /// nginx's word for it, known to those who read logs.
 const CLIENT_LEFT: u16 = 499;
+
+/// Most bytes of a request's content, where one is read: some lines of JSON.
+const LONGEST_CONTENT: usize = 16 << 10;
+
+/// How long a client may take to send it.
+const CONTENT_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Most bytes of a masked target in a log line.
 const MAX_LOGGED_TARGET: usize = 2048;
@@ -95,7 +104,7 @@ impl Service {
         let client = self.0.access.client(peer.address.ip(), &head.headers);
         let reply = match self.0.answer_now(&head, attached, client) {
             Some(reply) => reply,
-            None => Box::pin(self.0.answer(&head, client, asked.started)).await,
+            None => Box::pin(self.0.answer(&head, body, client, asked.started)).await,
         };
         finish(&head, client, reply, asked)
     }
@@ -122,14 +131,24 @@ impl Shared {
         if door == FETCH { self.fetch.answer_now(head) } else { None }
     }
 
-    async fn answer(&self, head: &Head, client: IpAddr, started: Instant) -> Reply {
+    async fn answer(&self, head: &Head, body: Incoming, client: IpAddr, started: Instant) -> Reply {
         let unanswered = Unanswered::new(head, client, started, &self.recorder);
         let reply = match unanswered.door() {
             FETCH => self.fetch.answer(head).await,
-            _ => self.admin.answer(head).await,
+            _ => self.answer_operator(head, body).await,
         };
         unanswered.answered();
         reply
+    }
+
+    async fn answer_operator(&self, head: &Head, body: Incoming) -> Reply {
+        if !AdminDoor::reads(head) {
+            return self.admin.answer(head, &[]).await;
+        }
+        match content(body).await {
+            Ok(content) => self.admin.answer(head, &content).await,
+            Err(refusal) => self.refuse_and_close(&refusal, head, door(head.uri.path())),
+        }
     }
 
     /// After a request that could be read in two ways nobody knows where the next one begins.
@@ -139,6 +158,24 @@ impl Shared {
             reply.response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         reply
+    }
+}
+
+/// What a request brings along, bounded in length and time.
+async fn content(body: Incoming) -> Result<Bytes, Refusal> {
+    match timeout(CONTENT_PATIENCE, Limited::new(body, LONGEST_CONTENT).collect()).await {
+        Ok(Ok(content)) => Ok(content.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            let detail = format!("the request's content has more than {LONGEST_CONTENT} bytes; send less");
+            Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "content_too_long", detail))
+        }
+        Ok(Err(_)) => {
+            Err(Refusal::bad_request("content_broken", "the request's content broke off; send it again"))
+        }
+        Err(_) => {
+            let detail = "the request's content did not come in time; send it again";
+            Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, "content_slow", detail))
+        }
     }
 }
 

@@ -3,11 +3,14 @@
 //! ```text
 //! store ─► cache ◄─ origin        cache ─► fetch door ─┐
 //!                                 cache ─► admin door ─┴─► service ─► listeners
+//!                                                          sessions ─► session door
 //! ```
 //!
 //! The only place that knows all crates. Owns nothing afterwards.
 
-mod secret;
+pub(crate) mod offline;
+pub(crate) mod secret;
+mod session;
 mod settings;
 
 use std::env;
@@ -15,8 +18,9 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
-use cache::{Cache, KeyHasher, SystemClock};
+use cache::{Cache, Http, KeyHasher, SystemClock};
 use doors::access_log::{AccessLog, WriterThread};
 use doors::admin::AdminDoor;
 use doors::fetch::FetchDoor;
@@ -24,6 +28,7 @@ use doors::listen::{self, Drain, Drainer, Listener};
 use doors::metrics::Metrics;
 use doors::respond::Responder;
 use doors::service::{self, Service};
+use doors::session::{self as sessions, SessionDoor};
 use doors::{access, admin, fetch};
 use origins::{HttpOrigin, ProxySettings};
 use prometheus_client::registry::Registry;
@@ -35,6 +40,8 @@ use crate::logs::Logs;
 pub(crate) struct App {
     /// Bound, not yet accepting.
     pub(crate) listeners: Vec<Listener>,
+    /// Serves TLS sessions on listeners of its own, when that is wanted.
+    pub(crate) session: Option<SessionDoor>,
     /// Answers what the listeners accept.
     pub(crate) service: Service,
     /// Limits of the listeners.
@@ -45,11 +52,35 @@ pub(crate) struct App {
     pub(crate) drain: Drain,
     /// Drained at the end, swept meanwhile.
     pub(crate) cache: Cache,
+    /// Closed at the very end.
+    pub(crate) store: store::Writer<Http>,
     /// Turns the health check to 503.
     pub(crate) draining: Arc<AtomicBool>,
+    /// From then to the end of the listeners.
+    pub(crate) drain_delay: Duration,
+}
+
+/// Who counts what the status shows.
+struct Counted {
+    metrics: Metrics,
+    sessions: Option<sessions::Counter>,
+}
+
+impl Counted {
+    fn traffic(&self) -> admin::Traffic {
+        admin::Traffic {
+            sessions: self.sessions.as_ref().map(sessions::Counter::counts),
+            ..self.metrics.traffic()
+        }
+    }
 }
 
 impl App {
+    /// Where the door for TLS sessions listens.
+    pub(crate) fn session_addresses(&self) -> Vec<distcache::Address> {
+        self.session.as_ref().map(SessionDoor::addresses).unwrap_or_default()
+    }
+
     /// Where it listens, with the ports that were free.
     pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
         self.listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect()
@@ -67,7 +98,7 @@ pub(crate) fn assemble(values: Values, logs: &Logs) -> Result<(App, Option<Write
         HttpOrigin::new(settings::origins(&values, proxies()?), settings::guard(&values), &mut registry)
             .map_err(|error| error.to_string())?;
     let parts = cache::Parts {
-        store,
+        store: store.clone(),
         origin: Arc::new(origin),
         clock: Arc::new(SystemClock::new()),
         settings: settings::cache(&values),
@@ -81,10 +112,13 @@ pub(crate) fn assemble(values: Values, logs: &Logs) -> Result<(App, Option<Write
     );
     let (log, log_writer) = access_log(&values, &metrics)?;
     let draining = Arc::new(AtomicBool::new(false));
-    let service = service(&values, &cache, hasher, metrics, log, &draining, registry)?;
+    let session = session::open(&values, &mut registry)?;
+    let counted = Counted { metrics, sessions: session.as_ref().map(SessionDoor::counter) };
+    let service = service(&values, &cache, hasher, counted, log, &draining, registry)?;
     let (drainer, drain) = listen::drain();
+    let (settings, drain_delay) = (settings::listen(&values), values.server_drain_delay);
     let app =
-        App { listeners, service, settings: settings::listen(&values), drainer, drain, cache, draining };
+        App { listeners, session, service, settings, drainer, drain, cache, store, draining, drain_delay };
     Ok((app, log_writer))
 }
 
@@ -113,7 +147,7 @@ fn service(
     values: &Values,
     cache: &Cache,
     hasher: KeyHasher,
-    metrics: Metrics,
+    counted: Counted,
     log: AccessLog,
     draining: &Arc<AtomicBool>,
     mut registry: Registry,
@@ -128,7 +162,7 @@ fn service(
         settings: settings::fetch(values)?,
     };
     let fetch = FetchDoor::new(parts, &mut registry);
-    let counted = metrics.clone();
+    let metrics = counted.metrics.clone();
     let parts = admin::Parts {
         cache: cache.clone(),
         fetch: fetch.clone(),

@@ -1,12 +1,19 @@
 //! The commands. Each returns a sentence when it fails; this file turns that into exit codes: 0 done, 1 failed,
-//! 2 wrong usage or configuration. A reader of stdout that goes away is no panic.
+//! 2 wrong usage or configuration, 3 done but not for everything. A reader of stdout that goes away is no panic.
 //!
 //! Deliberately knows nothing about serving: `serve` goes straight to `assemble`.
 
 pub(crate) mod arguments;
 mod client;
+mod export;
+mod fsck;
 mod get;
+mod hashing;
+mod import;
+mod pins;
+mod scrub;
 mod status;
+mod tree;
 mod wrap;
 
 use std::env;
@@ -20,8 +27,8 @@ use clap::ArgMatches;
 use clap_complete::Shell;
 use http::{Method, StatusCode};
 
-use crate::config::{self, Config, Facts};
-use crate::serve;
+use crate::config::{self, Config, Facts, Values};
+use crate::{serve, session};
 use client::Server;
 
 /// How long `delete` waits for the server.
@@ -33,6 +40,8 @@ enum Failed {
     Usage(String),
     /// It tried; exit code 1.
     Work(String),
+    /// It did what it could and reported the rest; exit code 3.
+    Findings(String),
 }
 
 impl From<String> for Failed {
@@ -41,9 +50,18 @@ impl From<String> for Failed {
     }
 }
 
+impl From<session::Failed> for Failed {
+    fn from(failed: session::Failed) -> Self {
+        match failed {
+            session::Failed::Usage(problem) => Self::Usage(problem),
+            session::Failed::Work(problem) => Self::Work(problem),
+        }
+    }
+}
+
 /// Does what the command line says.
 pub(crate) fn run() -> ExitCode {
-    let matches = arguments::command().get_matches();
+    let matches = arguments::command().get_matches_from(session::words());
     let done = match matches.subcommand() {
         None => serve(&matches),
         Some(("serve", arguments)) => serve(arguments),
@@ -53,7 +71,23 @@ pub(crate) fn run() -> ExitCode {
             with_server(arguments, async |server| print(&status::run(arguments, server).await?))
         }
         Some(("delete", arguments)) => with_server(arguments, async |server| delete(arguments, server).await),
+        Some(("pin", arguments)) => {
+            with_server(arguments, async |server| print(&pins::pin(arguments, server).await?))
+        }
+        Some(("pins", arguments)) => {
+            with_server(arguments, async |server| print(&pins::list(arguments, server).await?))
+        }
+        Some(("unpin", arguments)) => {
+            with_server(arguments, async |server| pins::unpin(arguments, server).await)
+        }
         Some(("wrap", arguments)) => wrap(arguments),
+        Some(("fsck", arguments)) => with_values(arguments, fsck::run),
+        Some(("export", arguments)) => with_values(arguments, export::run),
+        Some(("import", arguments)) => with_values(arguments, import::run),
+        Some(("scrub", arguments)) => {
+            with_server(arguments, async |server| scrub::run(arguments, server).await)
+        }
+        Some(("session", arguments)) => session::run(arguments).map_err(Failed::from),
         Some(("completions", arguments)) => completions(arguments),
         Some(("man", _)) => man(),
         Some(("config-reference", _)) => print(&config::reference::markdown()).map_err(Failed::from),
@@ -63,6 +97,7 @@ pub(crate) fn run() -> ExitCode {
         Ok(()) => return ExitCode::SUCCESS,
         Err(Failed::Usage(problem)) => (2, problem),
         Err(Failed::Work(problem)) => (1, problem),
+        Err(Failed::Findings(problem)) => (3, problem),
     };
     // Nobody may be left to read it.
     drop(writeln!(io::stderr(), "standpipe: {problem}"));
@@ -92,6 +127,14 @@ fn configuration(arguments: &ArgMatches, checked: Option<&PathBuf>) -> Result<Co
         .map_err(|problems| Failed::Usage(problems.join("\nstandpipe: ")))
 }
 
+/// Runs a command that works on the store itself.
+fn with_values(
+    arguments: &ArgMatches,
+    command: impl FnOnce(&ArgMatches, &Values) -> Result<(), Failed>,
+) -> Result<(), Failed> {
+    command(arguments, &configuration(arguments, None)?.values)
+}
+
 /// Runs a command that talks to the server.
 fn with_server(
     arguments: &ArgMatches,
@@ -109,12 +152,8 @@ fn named_server(arguments: &ArgMatches) -> Result<Server, Failed> {
     Server::new(arguments.get_one::<String>("server").map(String::as_str)).map_err(Failed::Usage)
 }
 
-fn url(arguments: &ArgMatches) -> &str {
-    arguments.get_one::<String>("url").map_or("", String::as_str)
-}
-
 async fn delete(arguments: &ArgMatches, server: &Server) -> Result<(), String> {
-    let url = wrap::checked(url(arguments))?;
+    let url = wrap::url(arguments)?;
     let response = server.send(Method::POST, "/api/v1/delete", &[("url", url.as_str())], PATIENCE).await?;
     match response.status() {
         StatusCode::OK | StatusCode::NO_CONTENT => Ok(()),
@@ -123,7 +162,7 @@ async fn delete(arguments: &ArgMatches, server: &Server) -> Result<(), String> {
 }
 
 fn wrap(arguments: &ArgMatches) -> Result<(), Failed> {
-    let wrapped = wrap::wrap(&named_server(arguments)?, url(arguments)).map_err(Failed::Usage)?;
+    let wrapped = wrap::wrap(&named_server(arguments)?, wrap::url(arguments)?);
     print(&format!("{wrapped}\n"))?;
     Ok(())
 }

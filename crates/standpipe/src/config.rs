@@ -23,7 +23,7 @@ pub(crate) use facts::Facts;
 pub(crate) use keys::{KEYS, Key, KeyDefault, Values};
 pub(crate) use raw::Raw;
 pub(crate) use show::effective;
-pub(crate) use value::{AccessLog, LogFormat, Resolver, Shape};
+pub(crate) use value::{AccessLog, LogFormat, Resolver, Shape, Size, WhenFull, Word};
 
 /// The variable that names the configuration file.
 pub(crate) const FILE_VARIABLE: &str = "STANDPIPE_CONFIG";
@@ -65,7 +65,7 @@ pub(crate) fn load(
         }
     }
     raw.add_defaults(facts);
-    let parsed = Values::parse(&raw).and_then(|values| match consistent(&values) {
+    let parsed = Values::parse(&raw).and_then(|values| match consistent(&values, &raw) {
         Ok(()) => Ok(values),
         Err(problem) => Err(vec![problem]),
     });
@@ -80,12 +80,16 @@ pub(crate) fn load(
 }
 
 /// What must hold between keys.
-fn consistent(values: &Values) -> Result<(), String> {
+fn consistent(values: &Values, raw: &Raw) -> Result<(), String> {
+    let problem = |key: &str, problem: &str| {
+        let place = raw.given(key).map_or(String::new(), |given| format!("{}: ", given.source));
+        Err(format!("{place}{key}: {problem}"))
+    };
     if values.server_listen.is_empty() {
-        return Err("server.listen: is empty, so there is nothing to listen on".to_owned());
+        return problem("server.listen", "is empty, so there is nothing to listen on");
     }
     if values.server_name.is_empty() {
-        return Err("server.name: is empty, but `Via` needs a name".to_owned());
+        return problem("server.name", "is empty, but `Via` needs a name");
     }
     PassHeaders::new(&values.fetch_pass_headers, &values.fetch_pass_headers_default)
         .map(drop)

@@ -16,12 +16,13 @@ pub(crate) fn raise(values: &Values) {
         tracing::warn!(%error, "the limit on open files cannot be raised");
     }
     let limit = if raised.is_ok() { maximum } else { current };
-    let wanted = values.server_max_connections.0 + values.store_open_files.0 + OTHERS;
+    let sessions = if values.session_listen.is_empty() { 0 } else { values.session_max_connections.0 };
+    let wanted = values.server_max_connections.0 + sessions + values.store_open_files.0 + OTHERS;
     if limit.is_some_and(|limit| limit < wanted) {
         tracing::warn!(
             limit,
             wanted,
-            "fewer open files are allowed than server.max-connections and store.open-files may need"
+            "fewer open files are allowed than server.max-connections, session.max-connections and store.open-files may need"
         );
     }
 }

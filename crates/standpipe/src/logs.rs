@@ -59,8 +59,8 @@ pub(crate) fn start(values: &Values) -> Result<Logs, String> {
 fn log_panics() {
     panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
-        let message = panic.payload_as_str().unwrap_or("no message");
-        tracing::error!(place, message, "panic; please report it");
+        let cause = panic.payload_as_str().unwrap_or("no message");
+        tracing::error!(place, cause, "panic; please report it");
     }));
 }
 
@@ -151,6 +151,26 @@ mod tests {
         let mut written = Vec::new();
         write_all(&lines, &mut written);
         assert_eq!(written, b"0\n1\n");
+    }
+
+    #[test]
+    fn a_panic_becomes_a_line_of_the_log_and_ends_only_its_thread() {
+        let (queue, lines) = queue(2);
+        let log = registry().with(fmt::layer().json().flatten_event(true).with_writer(queue));
+        let usual = panic::take_hook();
+        log_panics();
+        let died =
+            tracing::subscriber::with_default(log, || panic::catch_unwind(|| panic!("tap {}", "left open")));
+        panic::set_hook(usual);
+        assert!(died.is_err());
+        let Ok(Message::Line(line)) = lines.try_recv() else { panic!("no line") };
+        let line: serde_json::Value = serde_json::from_slice(&line).expect("one JSON object");
+        assert_eq!(line["level"], "ERROR");
+        assert_eq!(
+            (line["message"].as_str(), line["cause"].as_str()),
+            (Some("panic; please report it"), Some("tap left open"))
+        );
+        assert!(line["place"].as_str().is_some_and(|place| place.contains("logs.rs:")), "{line}");
     }
 
     #[test]

@@ -36,7 +36,8 @@ pub(crate) fn run(config: Config) -> Result<(), String> {
     let (ended, log_writer) = runtime.block_on(async {
         let mut signals = Signals::listen().map_err(|error| format!("signals cannot be heard: {error}"))?;
         let (app, log_writer) = assemble::assemble(values, &logs)?;
-        announce(&app.addresses());
+        app.cache.restore_pins().await;
+        announce(&app.addresses(), &app.session_addresses());
         Ok::<_, String>((shutdown::serve_until_signal(app, &mut signals).await, log_writer))
     })?;
     // Tasks hold the access log; only when they are gone is its last line known.
@@ -70,8 +71,11 @@ fn runtime(values: &Values) -> Result<Runtime, String> {
 }
 
 /// Says on stdout where we listen: scripts and people wait for these lines.
-fn announce(addresses: &[SocketAddr]) {
+fn announce(addresses: &[SocketAddr], sessions: &[distcache::Address]) {
     let mut text = String::new();
+    for address in sessions {
+        text.push_str(&format!("standpipe listening for TLS sessions on {address}\n"));
+    }
     for address in addresses {
         text.push_str(&format!("standpipe listening on http://{address}\n"));
     }

@@ -1,12 +1,13 @@
 //! The end of the service: a signal begins it, a second one cuts it short.
 //!
 //! ```text
-//! serving ─ SIGTERM, SIGINT ─► draining ─┬─ fills and answers done ────► ended, 0
-//!                                        ├─ `server.grace` is over ────► what is left is cut, ended, 0
-//!                                        └─ second signal ─────────────► ended at once, 1
+//! serving ─ SIGTERM, SIGINT ─► leaving ─ `server.drain-delay` ─► draining ─┬─ fills and answers done ─► ended, 0
+//!                                 │                                        ├─ `server.grace` is over ─► what is left is cut, ended, 0
+//!                                 └────────── second signal ───────────────┴──────────────────────────► ended at once, 1
 //! ```
 //!
-//! Draining: health answers 503, nothing is accepted, no fill starts; fills that run and answers that flow go on.
+//! Leaving: health answers 503, all else goes on. Draining: besides, nothing is accepted, no fill starts; fills that run
+//! and answers that flow go on.
 //! Invariant: an answer is never cut before the grace period is over.
 
 use std::io;
@@ -40,18 +41,22 @@ impl Signals {
 
 /// Serves until a signal comes, then drains. An error means that a listener died by itself.
 pub(crate) async fn serve_until_signal(app: App, signals: &mut Signals) -> Result<(), String> {
-    let App { listeners, service, settings, drainer, drain, cache, draining } = app;
+    let App { listeners, session, service, settings, drainer, drain, cache, store, draining, drain_delay } =
+        app;
     let grace = settings.grace;
     let mut serving = JoinSet::new();
     for listener in listeners {
         serving.spawn(listener.serve(service.clone(), settings.clone(), drain.clone()));
+    }
+    if let Some(session) = session {
+        serving.spawn(session.serve(drain.clone()));
     }
     drop((service, drain));
     let sweeping = tokio::spawn(cache.clone().sweep_forever());
 
     let died = tokio::select! {
         signal = signals.next() => {
-            tracing::info!(signal, grace = ?grace, "draining; a second signal ends at once");
+            tracing::info!(signal, delay = ?drain_delay, grace = ?grace, "draining; a second signal ends at once");
             false
         }
         _ = serving.join_next() => {
@@ -60,8 +65,9 @@ pub(crate) async fn serve_until_signal(app: App, signals: &mut Signals) -> Resul
         }
     };
     draining.store(true, Ordering::Relaxed);
-    drainer.begin();
     let drained = async {
+        tokio::time::sleep(drain_delay).await;
+        drainer.begin();
         cache.drain(grace).await;
         // Each ends with its last connection, within the grace period.
         while serving.join_next().await.is_some() {}
@@ -73,5 +79,7 @@ pub(crate) async fn serve_until_signal(app: App, signals: &mut Signals) -> Resul
         }
     }
     sweeping.abort();
+    // A failure is in the log: the next start verifies what it finds.
+    let _ = store.close().await;
     if died { Err("a listener died; the log says why".to_owned()) } else { Ok(()) }
 }

@@ -35,6 +35,12 @@ impl Client {
         Self { reader: Reader::new(stream) }
     }
 
+    /// Connects to a server that may be gone: `None` when it refuses.
+    pub async fn try_connect(address: SocketAddr) -> Option<Self> {
+        let stream = guarded("a connection or a refusal", TcpStream::connect(address)).await.ok()?;
+        Some(Self { reader: Reader::new(stream) })
+    }
+
     /// Writes exactly these bytes. A server that has closed already is no error here: what it said is still to be read.
     pub async fn send(&mut self, bytes: impl AsRef<[u8]>) {
         let _closed = guarded("room to send", self.reader.stream.write_all(bytes.as_ref())).await;

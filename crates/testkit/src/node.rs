@@ -7,7 +7,7 @@ mod binary;
 mod output;
 
 pub use binary::binary;
-use output::Output;
+pub use output::Output;
 
 use std::ffi::OsString;
 use std::net::SocketAddr;

@@ -96,6 +96,11 @@ impl Origin {
         self.shared.log.borrow().requests.clone()
     }
 
+    /// Forgets everything that came: for long runs, whose record would grow for ever.
+    pub fn forget(&self) {
+        self.shared.log.send_modify(|log| log.requests.clear());
+    }
+
     /// What came for a path, whatever the query, unless `path` has one.
     pub fn requests_for(&self, path: &str) -> Vec<Request> {
         self.shared.log.borrow().requests_for(path).cloned().collect()

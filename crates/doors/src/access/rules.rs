@@ -151,6 +151,10 @@ impl Rule {
     /// Whether `path` is `prefix` or continues it after a `/`. The scheme of `/HTTPS://host` has no case: so that no
     /// spelling slips past a refusal or into a permission, only what refuses matches in any case.
     fn lies_below(&self, path: &str, prefix: &str) -> bool {
+        if has_dot_segment(path) {
+            // It leads away from what it shows, though never to another server.
+            return self.verdict == Verdict::Deny && is_same_server(path, prefix);
+        }
         let Some((start, rest)) = path.split_at_checked(prefix.len()) else { return false };
         let matches = match self.verdict {
             Verdict::Allow => start == prefix,
@@ -158,6 +162,20 @@ impl Rule {
         };
         matches && (rest.is_empty() || rest.starts_with('/'))
     }
+}
+
+/// Whether a segment is `.` or `..`, in any spelling of the dots (RFC 3986 section 6.2.2.3).
+fn has_dot_segment(path: &str) -> bool {
+    path.split('/').any(|segment| {
+        // The longest spelling of two dots has six bytes.
+        segment.len() <= 6 && matches!(&*segment.to_ascii_lowercase().replace("%2e", "."), "." | "..")
+    })
+}
+
+/// Whether two paths begin alike, as far as `/scheme://host`.
+fn is_same_server(path: &str, prefix: &str) -> bool {
+    let start = |path: &str| path.split('/').take(4).map(str::to_ascii_lowercase).collect::<Vec<_>>();
+    start(path).iter().zip(start(prefix)).all(|(one, other)| *one == other)
 }
 
 fn parse_doors(rule: &str, names: &str) -> Result<Box<[&'static str]>, InvalidAccess> {

@@ -10,11 +10,11 @@ use crate::respond::{Page, Refusal};
 const METHODS: &str = "POST, DELETE";
 const METHODS_WITH_GET: &str = "GET, HEAD, POST, DELETE";
 
-pub(super) fn delete(parts: &Parts, head: &RequestHead) -> Result<Page, Refusal> {
+pub(super) async fn delete(parts: &Parts, head: &RequestHead) -> Result<Page, Refusal> {
     check_method(parts.settings.delete_by, &head.method)?;
     check_site(head)?;
     let target = parts.fetch.target(head.uri.query().unwrap_or_default(), &head.headers)?;
-    if parts.cache.delete(&target.key) {
+    if parts.cache.delete(&target.key).await {
         return Ok(Page::text(format!("deleted {}\n", target.name)));
     }
     let detail = format!("{} is not stored, so there is nothing to delete", target.name);
@@ -36,14 +36,14 @@ fn check_method(delete_by: DeleteBy, method: &Method) -> Result<(), Refusal> {
     }
 }
 
-/// A page of another site must not make a browser delete. Browsers say where a request comes from; other
+/// A page of another site must not make a browser change anything. Browsers say where a request comes from; other
 /// clients say nothing.
-fn check_site(head: &RequestHead) -> Result<(), Refusal> {
+pub(super) fn check_site(head: &RequestHead) -> Result<(), Refusal> {
     if is_same_site(&head.headers, &head.uri) {
         return Ok(());
     }
     let detail =
-        "a page of another site made the browser send this; delete from this server's own pages or with curl";
+        "a page of another site made the browser send this; do it from this server's own pages or with curl";
     Err(Refusal::forbidden("cross_site", detail))
 }
 

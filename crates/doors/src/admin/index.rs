@@ -20,6 +20,7 @@ Addresses:
   {base}/api/v1/status/                   counts, as JSON
   {base}/api/v1/health/                   200 while this server wants requests
   {base}/api/v1/delete?url=URL            forgets an object (POST or DELETE)
+  {base}/api/v1/pins                      what is not to be evicted (GET, POST, DELETE)
   {base}/metrics                          for Prometheus
 "
     ))

@@ -6,9 +6,10 @@ use serde::Serialize;
 
 use super::Parts;
 use crate::respond::Page;
+use crate::session;
 
 /// What the doors have counted since the start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Traffic {
     /// Requests that the fetch door has answered.
     pub requests: u64,
@@ -16,6 +17,8 @@ pub struct Traffic {
     pub sent_bytes: u64,
     /// Body bytes sent that no origin had to send for them.
     pub saved_bytes: u64,
+    /// What the door for TLS sessions holds and did, when there is one.
+    pub sessions: Option<session::Counts>,
 }
 
 #[derive(Serialize)]
@@ -45,7 +48,15 @@ struct Status<'a> {
     followers: u64,
     memory_usage: u64,
     saved_bytes: u64,
+    bypasses: u64,
+    pins: u64,
+    /// Parts of the index that are still being read after the start.
+    index_parts_unloaded: u64,
+    /// Why the store does not store; null: it does.
+    store_degraded: Option<&'a str>,
     draining: bool,
+    /// The door for TLS sessions; null: there is none.
+    session: Option<session::Counts>,
 }
 
 pub(super) fn page(parts: &Parts, head: &RequestHead) -> Page {
@@ -78,7 +89,12 @@ pub(super) fn page(parts: &Parts, head: &RequestHead) -> Page {
         followers: usage.followers,
         memory_usage: usage.memory,
         saved_bytes: traffic.saved_bytes,
+        bypasses: stats.bypasses,
+        pins: stats.pins,
+        index_parts_unloaded: usage.unloaded,
+        store_degraded: usage.degraded.as_deref(),
         draining: parts.draining.load(std::sync::atomic::Ordering::Relaxed),
+        session: traffic.sessions,
     };
     // A struct of numbers and strings always serialises.
     let body = serde_json::to_string_pretty(&status).unwrap_or_default() + "\n";

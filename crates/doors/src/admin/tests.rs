@@ -11,7 +11,7 @@ fn door(node: &Node, settings: Settings) -> AdminDoor {
         fetch: node.door.clone(),
         responder: node.responder.clone(),
         registry: Arc::clone(&node.registry),
-        traffic: Arc::new(|| Traffic { requests: 7, sent_bytes: 1000, saved_bytes: 900 }),
+        traffic: Arc::new(|| Traffic { requests: 7, sent_bytes: 1000, saved_bytes: 900, sessions: None }),
         draining: Arc::new(AtomicBool::new(false)),
         settings,
     })
@@ -22,7 +22,7 @@ async fn store_object(node: &Node) {
 }
 
 async fn delete(door: &AdminDoor, method: &str, fields: &[(&'static str, &str)]) -> (u16, &'static str) {
-    let reply = door.answer(&head(method, &format!("/api/v1/delete?{URL}"), fields)).await;
+    let reply = door.answer(&head(method, &format!("/api/v1/delete?{URL}"), fields), &[]).await;
     (reply.response.status().as_u16(), reply.reason)
 }
 
@@ -47,11 +47,11 @@ async fn delete_says_which_object_and_takes_the_fetch_parameters() {
     let query = "passheaders=authorization&url=https%3A%2F%2Fh.example%2Fa";
     node.read(&format!("/api/v1/fetch?{query}"), &token).await;
     let answer = async |fields: &[(&'static str, &str)]| {
-        door.answer(&head("DELETE", &format!("/api/v1/delete?{query}"), fields)).await
+        door.answer(&head("DELETE", &format!("/api/v1/delete?{query}"), fields), &[]).await
     };
     assert_eq!(answer(&[]).await.response.status(), 404);
     assert_eq!(text(answer(&token).await).await, "deleted https://h.example/a\n");
-    let reply = door.answer(&head("POST", "/api/v1/delete", &[])).await;
+    let reply = door.answer(&head("POST", "/api/v1/delete", &[]), &[]).await;
     assert_eq!((reply.response.status().as_u16(), reply.reason), (400, "url_missing"));
 }
 
@@ -62,7 +62,7 @@ async fn get_deletes_only_when_the_operator_says_so() {
     store_object(&node).await;
     let strict = door(&node, Settings::default());
     for method in ["GET", "HEAD"] {
-        let reply = strict.answer(&head(method, &format!("/api/v1/delete?{URL}"), &[])).await;
+        let reply = strict.answer(&head(method, &format!("/api/v1/delete?{URL}"), &[]), &[]).await;
         assert_eq!(reply.response.status(), 405);
         assert_eq!(field(&reply, "allow"), Some("POST, DELETE"));
         assert!(text(reply).await.contains("admin.delete-by-get"));
@@ -91,7 +91,7 @@ async fn status_has_the_fields_of_kisscache_and_ours() {
     node.read("/https://h.example/status/404", &[]).await;
     let door = door(&node, Settings { version: "1.2.3", ..Settings::default() });
     for path in ["/api/v1/status/", "/api/v1/status"] {
-        let reply = door.answer(&head("GET", path, &[("host", "cache.lab:8001")])).await;
+        let reply = door.answer(&head("GET", path, &[("host", "cache.lab:8001")]), &[]).await;
         assert_eq!(field(&reply, "content-type"), Some("application/json"));
         let status: serde_json::Value = serde_json::from_str(&text(reply).await).unwrap();
         let number = |name: &str| status[name].as_u64().expect(name);
@@ -114,7 +114,7 @@ async fn status_has_the_fields_of_kisscache_and_ours() {
 #[tokio::test]
 async fn status_without_a_quota_is_no_fault() {
     let node = Node::with_quota(0);
-    let reply = door(&node, Settings::default()).answer(&head("GET", "/api/v1/status/", &[])).await;
+    let reply = door(&node, Settings::default()).answer(&head("GET", "/api/v1/status/", &[]), &[]).await;
     assert_eq!(reply.response.status(), 200);
     assert!(text(reply).await.contains("\"disk_usage_percent\": 0"));
 }
@@ -126,7 +126,7 @@ async fn health_is_503_while_draining_or_when_the_shutdown_file_exists() {
     let file = directory.path().join("shutdown");
     let door = door(&node, Settings { shutdown_file: Some(file.clone()), ..Settings::default() });
     let health = async |path: &str| {
-        let reply = door.answer(&head("GET", path, &[])).await;
+        let reply = door.answer(&head("GET", path, &[]), &[]).await;
         (reply.response.status().as_u16(), reply.reason, reply.door, text(reply).await)
     };
     for path in ["/api/v1/health/", "/api/v1/health"] {
@@ -145,7 +145,7 @@ async fn health_is_503_while_draining_or_when_the_shutdown_file_exists() {
 #[tokio::test]
 async fn metrics_are_openmetrics_text() {
     let node = Node::new();
-    let reply = door(&node, Settings::default()).answer(&head("GET", "/metrics", &[])).await;
+    let reply = door(&node, Settings::default()).answer(&head("GET", "/metrics", &[]), &[]).await;
     assert_eq!(reply.door, "metrics");
     assert!(
         field(&reply, "content-type").is_some_and(|value| value.starts_with("application/openmetrics-text"))
@@ -158,7 +158,7 @@ async fn metrics_are_openmetrics_text() {
 #[tokio::test]
 async fn the_first_page_has_a_line_to_type_with_the_address_that_worked() {
     let node = Node::new();
-    let reply = door(&node, Settings::default()).answer(&head("GET", "/", &[("host", "[::1]:9")])).await;
+    let reply = door(&node, Settings::default()).answer(&head("GET", "/", &[("host", "[::1]:9")]), &[]).await;
     assert_eq!(field(&reply, "content-type"), Some("text/plain; charset=utf-8"));
     let page = text(reply).await;
     assert!(page.contains("curl -O 'http://[::1]:9/https://"), "{page}");
@@ -170,12 +170,12 @@ async fn unknown_paths_and_methods_are_refused_with_what_there_is() {
     let node = Node::new();
     let door = door(&node, Settings::default());
     for path in ["/favicon.ico", "/api/v1/status/x", "/api/v2/fetch", "/metrics/", "/admin/"] {
-        let reply = door.answer(&head("GET", path, &[])).await;
+        let reply = door.answer(&head("GET", path, &[]), &[]).await;
         assert_eq!((reply.response.status().as_u16(), reply.reason), (404, "no_route"), "{path}");
         assert!(text(reply).await.contains("/api/v1/fetch?url="));
     }
     for path in ["/", "/metrics", "/api/v1/status/", "/api/v1/health/"] {
-        let reply = door.answer(&head("POST", path, &[])).await;
+        let reply = door.answer(&head("POST", path, &[]), &[]).await;
         assert_eq!(reply.response.status(), 405, "{path}");
         assert_eq!(field(&reply, "allow"), Some("GET, HEAD"));
     }

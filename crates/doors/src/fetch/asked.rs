@@ -90,7 +90,7 @@ impl Reader {
     /// The object that parameters name.
     pub(super) fn target_of(&self, params: &Params<'_>, headers: &HeaderMap) -> Result<Target, Refusal> {
         if params.url.is_empty() {
-            let detail = "the parameter url is missing or empty; write /api/v1/fetch?url=https://host/path";
+            let detail = "the parameter url is missing or empty; add url=https://host/path";
             return Err(Refusal::bad_request("url_missing", detail));
         }
         match &params.pass {

@@ -86,16 +86,21 @@ impl Node {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let mut registry = Registry::default();
         let config = store::Config {
-            directory: directory.path().join("store"),
-            quota,
             memory: 1 << 20,
             disk_threads: 1,
-            disk_queue: 64,
             open_files: 64,
+            commit_interval: std::time::Duration::from_millis(20),
+            // Nothing is evicted: a full store stays full.
+            min_idle: std::time::Duration::from_secs(3600),
+            ..store::Config::new(directory.path().join("store"), quota)
         };
         let origin = Arc::new(FakeOrigin::default());
+        let store = store::open(config, &mut registry).expect("a store");
+        while store.reader().usage().unloaded > 0 {
+            std::thread::yield_now();
+        }
         let parts = cache::Parts {
-            store: store::open(config, &mut registry).expect("a store"),
+            store,
             origin: Arc::clone(&origin) as Arc<dyn Origin>,
             clock: Arc::new(SystemClock::new()),
             settings: CacheSettings::default(),
@@ -124,7 +129,9 @@ impl Node {
         let is_idle = || {
             let stats = self.cache.stats();
             let mut is_idle = stats.fills_started == stats.fills_completed + stats.fills_failed;
-            self.cache.reader().for_each(|entry| is_idle &= entry.body.state() == store::BodyState::Complete);
+            self.cache
+                .reader()
+                .for_each_warm(|entry| is_idle &= entry.body.state() == store::BodyState::Complete);
             is_idle
         };
         while !is_idle() {

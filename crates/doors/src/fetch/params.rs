@@ -109,7 +109,7 @@ fn text<'v>(name: &'static str, encoded: Cow<'v, str>, plus: Plus) -> Result<Cow
 }
 
 /// KissCache's grammar: a whole number and one of `d`, `h`, `m`, `s`; blanks and a plus around the number pass.
-fn parse_ttl(text: &str) -> Result<Duration, Refusal> {
+pub(crate) fn parse_ttl(text: &str) -> Result<Duration, Refusal> {
     let form = "give a whole number above 0 with one unit of d, h, m or s, such as ttl=10d";
     let text = text.trim();
     let unit = match text.as_bytes().last() {

@@ -87,7 +87,8 @@ impl Responder {
         let status = CacheStatus {
             cache: &self.0.name,
             source: source(answer),
-            ttl: Some(answer.ttl_seconds),
+            // What is not stored has no time left.
+            ttl: (answer.outcome != Outcome::Bypass).then_some(answer.ttl_seconds),
             key: None,
             detail: Some(answer.reason),
         };
@@ -119,7 +120,11 @@ fn source(answer: &Answer) -> Source {
     Source::Forwarded {
         reason,
         status: answer.origin_status.filter(|status| *status != answer.status).map(|status| status.as_u16()),
-        stored: if answer.outcome == Outcome::Miss { Stored::Yes } else { Stored::No },
+        stored: match answer.outcome {
+            Outcome::Miss => Stored::Yes,
+            Outcome::Bypass => Stored::Unable,
+            _ => Stored::No,
+        },
         collapsed: if answer.outcome == Outcome::Follow { Collapsed::Yes } else { Collapsed::No },
     }
 }

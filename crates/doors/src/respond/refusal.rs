@@ -7,6 +7,7 @@ use std::time::Duration;
 use cache::{Blame, Error, Kind, Outcome};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
+use protocols::http::cache_status::{CacheStatus, Collapsed, Forward, Source, Stored};
 use serde::Serialize;
 
 use super::{NOSNIFF, Reply, Responder};
@@ -26,6 +27,8 @@ pub struct Refusal {
     pub detail: Arc<str>,
     /// [`Outcome::Negative`] when a remembered refusal answers, else [`Outcome::Error`].
     pub outcome: Outcome,
+    /// Who was asked for it.
+    source: Source,
     /// `Allow`, `Retry-After`, `WWW-Authenticate`.
     fields: Vec<(HeaderName, HeaderValue)>,
 }
@@ -33,7 +36,14 @@ pub struct Refusal {
 impl Refusal {
     /// A refusal of a door's own.
     pub fn new(status: StatusCode, reason: &'static str, detail: impl Into<Arc<str>>) -> Self {
-        Self { status, reason, detail: detail.into(), outcome: Outcome::Error, fields: Vec::new() }
+        Self {
+            status,
+            reason,
+            detail: detail.into(),
+            outcome: Outcome::Error,
+            source: Source::Nowhere,
+            fields: Vec::new(),
+        }
     }
 
     /// 400: the request says something impossible.
@@ -56,7 +66,7 @@ impl Refusal {
         Self::not_found(
             "no_route",
             "nothing answers this path; there are /api/v1/fetch?url=…, /https://host/path, /api/v1/status/, \
-             /api/v1/health/, /api/v1/delete?url=… and /metrics",
+             /api/v1/health/, /api/v1/delete?url=…, /api/v1/pins and /metrics",
         )
     }
 
@@ -80,6 +90,7 @@ impl From<&Error> for Refusal {
         let status = status(error.kind);
         let mut refusal = Self::new(status, error.kind.reason(), Arc::clone(&error.detail));
         refusal.outcome = error.outcome;
+        refusal.source = source(error, status);
         if let Kind::OriginStatus(origin) = error.kind
             && status != origin
         {
@@ -118,8 +129,28 @@ fn status(kind: Kind) -> StatusCode {
         Kind::OriginTimeout => StatusCode::GATEWAY_TIMEOUT,
         Kind::Loop => StatusCode::LOOP_DETECTED,
         Kind::OriginQueueFull | Kind::Draining | Kind::FillAbandoned => StatusCode::SERVICE_UNAVAILABLE,
-        Kind::NoSpace => StatusCode::INSUFFICIENT_STORAGE,
+        Kind::NoSpace | Kind::ObjectTooLarge => StatusCode::INSUFFICIENT_STORAGE,
         Kind::DiskError => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+/// Most troubles show only when the origin has been asked, those of the store when it has answered.
+fn source(error: &Error, sent: StatusCode) -> Source {
+    let asked = error.kind.blame() == Blame::Origin
+        || matches!(error.kind, Kind::NoSpace | Kind::ObjectTooLarge | Kind::DiskError);
+    match error.outcome {
+        Outcome::Negative => Source::Cache,
+        _ if !asked => Source::Nowhere,
+        _ => Source::Forwarded {
+            // What may be stored, and too old to be used, is not known here.
+            reason: Forward::Miss,
+            status: match error.kind {
+                Kind::OriginStatus(status) if status != sent => Some(status.as_u16()),
+                _ => None,
+            },
+            stored: Stored::No,
+            collapsed: Collapsed::No,
+        },
     }
 }
 
@@ -165,14 +196,10 @@ impl Responder {
         Reply { response, door, outcome: Some(refusal.outcome), reason: refusal.reason, name: None }
     }
 
-    /// RFC 9211: a remembered refusal is a `hit`; else neither `hit` nor `fwd`, for whether the origin was asked just
-    /// now is not known here.
+    /// RFC 9211: a remembered refusal is a `hit`, one that the origin was asked for has `fwd`, a door's own neither.
     fn refusal_status(&self, refusal: &Refusal) -> HeaderValue {
-        let is_token = self.0.name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '*');
-        let quote = if is_token { "" } else { "\"" };
-        let hit = if refusal.outcome == Outcome::Negative { "; hit" } else { "" };
-        let text = format!("{quote}{}{quote}{hit}; detail={}", self.0.name, refusal.reason);
-        HeaderValue::try_from(text).expect("a token and a slug are visible ASCII")
+        let (cache, source, detail) = (&*self.0.name, refusal.source, Some(refusal.reason));
+        CacheStatus { cache, source, ttl: None, key: None, detail }.to_header()
     }
 }
 

@@ -62,7 +62,7 @@ fn expected_status(kind: Kind) -> u16 {
         Kind::OriginTimeout => 504,
         Kind::Loop => 508,
         Kind::OriginQueueFull | Kind::Draining | Kind::FillAbandoned => 503,
-        Kind::NoSpace => 507,
+        Kind::NoSpace | Kind::ObjectTooLarge => 507,
         Kind::DiskError => 500,
     }
 }
@@ -84,6 +84,7 @@ fn every_kind() -> Vec<Kind> {
         Kind::Draining,
         Kind::FillAbandoned,
         Kind::NoSpace,
+        Kind::ObjectTooLarge,
         Kind::DiskError,
     ];
     kinds.extend((100..1000).map(|code| Kind::OriginStatus(StatusCode::from_u16(code).unwrap())));
@@ -96,13 +97,41 @@ fn every_error_has_its_status_and_the_fields_of_a_refusal() {
         let reply = refused(&Error::new(kind, "it went wrong"));
         assert_eq!(reply.response.status().as_u16(), expected_status(kind), "{kind:?}");
         assert_eq!((reply.outcome, reply.reason), (Some(Outcome::Error), kind.reason()));
-        assert_eq!(field(&reply, "cache-status"), Some(&*format!("node; detail={}", kind.reason())));
+        let status = field(&reply, "cache-status").expect("there");
+        assert!(
+            status.starts_with("node; ") && status.ends_with(&format!("detail={}", kind.reason())),
+            "{status}"
+        );
         assert_eq!(field(&reply, "x-cache"), Some("ERROR from node"));
         assert_eq!(field(&reply, "cache-control"), Some("no-store"));
         assert_eq!(field(&reply, "x-content-type-options"), Some("nosniff"));
         let waits = expected_status(kind) == 503 && !matches!(kind, Kind::OriginStatus(_));
         assert_eq!(field(&reply, "retry-after").is_some(), waits, "{kind:?}");
     }
+}
+
+// Regression: `fwd` was missing where the origin had been asked.
+#[test]
+fn a_refusal_says_whether_the_origin_was_asked_for_it() {
+    let origin = |code| Kind::OriginStatus(StatusCode::from_u16(code).unwrap());
+    let cases = [
+        (Kind::OriginTimeout, "node; fwd=miss; detail=origin_timeout"),
+        (Kind::OriginUnreachable, "node; fwd=miss; detail=origin_unreachable"),
+        (Kind::DigestMismatch, "node; fwd=miss; detail=digest_mismatch"),
+        (Kind::NoSpace, "node; fwd=miss; detail=no_space"),
+        (origin(404), "node; fwd=miss; detail=origin_status"),
+        (origin(302), "node; fwd=miss; fwd-status=302; detail=origin_status"),
+        (Kind::OriginForbidden, "node; detail=origin_forbidden"),
+        (Kind::Loop, "node; detail=loop"),
+        (Kind::OriginQueueFull, "node; detail=origin_queue_full"),
+        (Kind::Draining, "node; detail=draining"),
+    ];
+    for (kind, expected) in cases {
+        assert_eq!(field(&refused(&Error::new(kind, "why")), "cache-status"), Some(expected));
+    }
+    let mut remembered = Error::new(origin(404), "why");
+    remembered.outcome = Outcome::Negative;
+    assert_eq!(field(&refused(&remembered), "cache-status"), Some("node; hit; detail=origin_status"));
 }
 
 #[test]

@@ -317,3 +317,41 @@ async fn methods_that_no_door_has_are_refused() {
         response.expect_refusal(expected);
     }
 }
+
+fn post_pin(content: &str, length: usize) -> String {
+    format!("POST /api/v1/pins HTTP/1.1\r\nHost: h\r\nContent-Length: {length}\r\n\r\n{content}")
+}
+
+#[tokio::test]
+async fn a_pin_comes_as_json() {
+    let running = start();
+    let content = r#"{"tag": "v5", "ttl": "7d"}"#;
+    let mut client = Client::connect(running.address).await;
+    client.send(post_pin(content, content.len())).await;
+    let response = client.response("POST").await;
+    assert_eq!(response.status, 201, "{}", response.text());
+    assert!(response.text().contains("\"tag\": \"v5\""));
+    // The connection is good for another request.
+    assert!(client.request("GET", "/api/v1/pins", &[]).await.text().contains("\"tag\": \"v5\""));
+}
+
+#[tokio::test]
+async fn content_that_is_too_long_is_refused_and_the_connection_closed() {
+    let running = start();
+    let content = format!("{{\"tag\": \"{}\"", "a".repeat(LONGEST_CONTENT));
+    let mut client = Client::connect(running.address).await;
+    client.send(post_pin(&content, content.len())).await;
+    let response = client.response("POST").await;
+    assert_eq!(response.status, 413, "{}", response.text());
+    assert!(client.is_closed().await);
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_within_its_content_pins_nothing() {
+    let running = start();
+    let mut client = Client::connect(running.address).await;
+    client.send(post_pin(r#"{"tag": "v5", "ttl": "7d"}"#, 1000)).await;
+    drop(client);
+    let list = request(running.address, "GET", "/api/v1/pins", &[]).await;
+    assert!(list.text().contains("\"pins\": []"));
+}

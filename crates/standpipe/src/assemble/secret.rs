@@ -4,13 +4,20 @@
 //! Called with the store open, so that its lock keeps a second process away.
 
 use std::fs::{self, File};
-use std::io::{ErrorKind, Write};
+use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use rustix::rand::{GetRandomFlags, getrandom};
 
 const LENGTH: usize = 32;
+
+/// The secret that is there; for tools, which make none.
+pub(crate) fn load(directory: &Path) -> Result<[u8; LENGTH], String> {
+    let path = directory.join("secret");
+    let bytes = fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+    bytes.try_into().map_err(|_| format!("{}: it has a wrong length", path.display()))
+}
 
 /// The secret that is there, or a new one.
 pub(super) fn load_or_create(directory: &Path) -> Result<[u8; LENGTH], String> {
@@ -34,10 +41,17 @@ pub(super) fn load_or_create(directory: &Path) -> Result<[u8; LENGTH], String> {
     }
     // Under another name first: a crash must not leave half a secret.
     let new = directory.join("secret.new");
-    let written = File::options().write(true).create(true).truncate(true).mode(0o600).open(&new);
-    written.and_then(|mut file| file.write_all(&secret)).map_err(|error| problem(&error))?;
-    fs::rename(&new, &path).map_err(|error| problem(&error))?;
+    write_durably(directory, &new, &secret).map_err(|error| problem(&error))?;
     Ok(secret)
+}
+
+/// Without it no key in the index would be found again: it is on the disk before the first of them.
+fn write_durably(directory: &Path, new: &Path, secret: &[u8]) -> io::Result<()> {
+    let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(new)?;
+    file.write_all(secret)?;
+    file.sync_all()?;
+    fs::rename(new, directory.join("secret"))?;
+    File::open(directory)?.sync_all()
 }
 
 #[cfg(test)]

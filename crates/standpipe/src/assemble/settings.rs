@@ -1,22 +1,32 @@
 //! Configuration values as the settings of each crate. Nothing is decided here.
 
 use std::io;
+use std::sync::Arc;
 
 use doors::access_log::Format;
 use doors::fetch::PassHeaders;
 use doors::{access_log, admin, fetch, listen};
 use origins::{Downgrade, Guard, ProxySettings, ResolverChoice, Versions};
 
-use crate::config::{AccessLog, Resolver, Values};
+use crate::config::{AccessLog, Resolver, Values, WhenFull};
 
 pub(super) fn store(values: &Values) -> store::Config {
     store::Config {
         directory: values.store_directory.clone(),
+        disk: Arc::new(store::RealDisk),
         quota: values.store_quota.0,
+        high_mark: values.store_high_mark.percent(),
+        low_mark: values.store_low_mark.percent(),
+        huge_share: values.store_huge_share.percent(),
+        free_floor: values.store_free_floor.0,
+        min_idle: values.store_min_idle,
         memory: values.store_memory.0,
         disk_threads: values.store_disk_threads.count(),
         disk_queue: values.store_disk_queue.count(),
         open_files: values.store_open_files.count(),
+        load_threads: values.store_load_threads.count(),
+        commit_interval: values.store_commit_interval.0,
+        compact_from: values.store_compact_from.0,
     }
 }
 
@@ -28,11 +38,14 @@ pub(super) fn cache(values: &Values) -> cache::Settings {
         retry_pause_max: values.fill_retry_pause_max.0,
         negative_gone: values.negative_gone,
         negative_other: values.negative_other,
+        negative_unstorable: values.negative_unstorable,
         negative_entries: values.negative_entries.count(),
         stale_if_error: values.fill_stale_if_error,
         max_fills: values.fill_max.count(),
         max_waiting_fills: values.fill_max_waiting.count(),
         fill_wait: values.fill_wait,
+        max_bypasses: values.fill_max_bypasses.count(),
+        max_pins: values.admin_max_pins.count(),
         take_overs: values.fill_take_overs.small(),
         flush_pause: values.fill_flush_pause.0,
         sweep_interval: values.store_sweep_interval.0,
@@ -83,6 +96,10 @@ pub(super) fn fetch(values: &Values) -> Result<fetch::Settings, String> {
         default_ttl: values.fetch_default_ttl,
         pass_headers: PassHeaders::new(allowed, default).map_err(|error| error.to_string())?,
         memo_entries: values.fetch_memo.count(),
+        when_full: match values.fetch_when_full {
+            WhenFull::Stream => cache::WhenFull::Stream,
+            WhenFull::Refuse => cache::WhenFull::Refuse,
+        },
     })
 }
 
@@ -90,6 +107,7 @@ pub(super) fn admin(values: &Values) -> admin::Settings {
     admin::Settings {
         version: env!("CARGO_PKG_VERSION"),
         shutdown_file: values.server_shutdown_file.clone(),
+        scrub_rate: values.store_scrub_rate.0,
         delete_by: if values.admin_delete_by_get {
             admin::DeleteBy::AlsoGet
         } else {
@@ -147,6 +165,7 @@ mod tests {
         let (ours, theirs) = (fetch(&values).expect("valid"), fetch::Settings::default());
         assert_eq!((ours.default_ttl, ours.memo_entries), (theirs.default_ttl, theirs.memo_entries));
         assert_eq!(ours.pass_headers, theirs.pass_headers);
+        assert_eq!(ours.when_full, theirs.when_full);
     }
 
     #[test]

@@ -4,9 +4,10 @@
 use std::path::PathBuf;
 
 use clap::builder::ValueParser;
-use clap::{Arg, ArgAction, Command, value_parser};
+use clap::{Arg, ArgAction, ArgGroup, Command, value_parser};
 use clap_complete::Shell;
 
+use super::wrap;
 use crate::config::reference::shown_default;
 use crate::config::{KEYS, Key, Shape};
 
@@ -15,7 +16,7 @@ const SHOWN_AT_ROOT: [&str; 4] = ["server.listen", "store.directory", "store.quo
 
 const ROOT_HELP: &str = "\
 Without a command, `standpipe` serves. Every configuration key is a flag: `standpipe serve --help` lists them.
-Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.";
+Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 done, but not for everything.";
 
 /// The whole command line.
 pub(crate) fn command() -> Command {
@@ -33,8 +34,16 @@ pub(crate) fn command() -> Command {
         get(),
         status(),
         delete(),
-        wrap(),
+        pin(),
+        pins(),
+        unpin(),
+        wrap_command(),
+        scrub(),
+        fsck(),
+        export(),
+        import(),
         check_config(),
+        crate::session::arguments::command(),
         completions(),
         Command::new("man").about("Print the manual page (roff)"),
         Command::new("config-reference").about("Print the reference of all keys (Markdown)").hide(true),
@@ -107,10 +116,105 @@ fn delete() -> Command {
     Command::new("delete").about("Make the running server forget a URL").args([url(), server()])
 }
 
-fn wrap() -> Command {
+fn pin() -> Command {
+    let subject = |name: &'static str, value: &'static str, help: &'static str| {
+        Arg::new(name).long(name).value_name(value).help(help)
+    };
+    Command::new("pin")
+        .about("Make the running server keep objects from eviction until a time; prints the pin's id")
+        .args([url().required(false), server()])
+        .arg(subject("prefix", "PREFIX", "Pin every object whose URL begins so"))
+        .arg(subject("tag", "TAG", "Pin every object with this tag in Cache-Tag, Surrogate-Key or xkey"))
+        .group(ArgGroup::new("subject").args(["url", "prefix", "tag"]).required(true))
+        .arg(Arg::new("ttl").long("ttl").value_name("TTL").required(true).help("How long, for example `7d`"))
+        .arg(Arg::new("name").long("name").value_name("NAME").help("What people call it"))
+}
+
+fn pins() -> Command {
+    Command::new("pins").about("List the pins of the running server").arg(server()).arg(
+        Arg::new("json").long("json").action(ArgAction::SetTrue).help("Print the server's answer as it is"),
+    )
+}
+
+fn unpin() -> Command {
+    Command::new("unpin")
+        .about("Take a pin away")
+        .arg(
+            Arg::new("id").value_name("ID").required(true).help("The pin's id, as `pin` and `pins` print it"),
+        )
+        .arg(server())
+}
+
+fn wrap_command() -> Command {
     Command::new("wrap")
         .about("Print the URL under which the server offers a URL; asks nobody")
         .args([url(), server()])
+}
+
+fn scrub() -> Command {
+    Command::new("scrub")
+        .about("Let the running server compare every stored body with its digest; 1 when one was damaged")
+        .arg(server())
+        .arg(
+            Arg::new("rate")
+                .long("rate")
+                .value_name("SIZE")
+                .help("Most bytes read in a second, such as `50MB`"),
+        )
+        .arg(switch("background", "Do not wait for the end"))
+        .arg(switch("status", "Start nothing, only show how far it is").conflicts_with_all(["rate", "stop"]))
+        .arg(switch("stop", "End the one that runs").conflicts_with("rate"))
+}
+
+fn fsck() -> Command {
+    on_the_store(Command::new("fsck"))
+        .about("Check a store that no server uses: index, bodies, digests; 3 when something is wrong")
+        .arg(switch("repair", "Drop what is damaged or incomplete; it will be fetched again"))
+        .arg(switch("quick", "Compare lengths only, no digests"))
+        .arg(switch("json", "Print the report as JSON"))
+}
+
+fn export() -> Command {
+    on_the_store(Command::new("export"))
+        .about(
+            "Lay out stored objects as files, scheme/host/path, for a web server or rsync; a server may run",
+        )
+        .arg(tree("Directory to write to, created when absent; hard links where the file system lets us"))
+        .arg(
+            Arg::new("host")
+                .long("host")
+                .value_name("HOST")
+                .action(ArgAction::Append)
+                .help("Only objects of this host (or host:port); may be given again"),
+        )
+}
+
+fn import() -> Command {
+    on_the_store(Command::new("import"))
+        .about("Take the files of a mirror into a store that no server uses; what is stored already stays")
+        .arg(tree("Directory to read"))
+        .arg(
+            Arg::new("base")
+                .long("base")
+                .value_name("URL")
+                .required(true)
+                .help("The URL that the directory is a mirror of, such as `https://deb.debian.org/debian`"),
+        )
+}
+
+/// A command that needs the configuration for where and how the store is.
+fn on_the_store(command: Command) -> Command {
+    let flags = KEYS.iter().map(|key| key_flag(key).hide(key.section() != "store"));
+    command.arg(config_file()).args(flags)
+}
+
+fn tree(help: &'static str) -> Arg {
+    let arg = Arg::new("tree").long("tree").value_name("DIR").required(true);
+    arg.value_parser(value_parser!(PathBuf)).help(help)
+}
+
+fn switch(name: &'static str, help: &'static str) -> Arg {
+    Arg::new(name).long(name).action(ArgAction::SetTrue).help(help)
 }
 
 fn completions() -> Command {
@@ -132,7 +236,7 @@ fn config_file() -> Arg {
 }
 
 fn url() -> Arg {
-    Arg::new("url").value_name("URL").required(true).help("An http or https URL")
+    Arg::new("url").value_name("URL").required(true).value_parser(wrap::checked).help("An http or https URL")
 }
 
 fn server() -> Arg {
@@ -193,6 +297,21 @@ mod tests {
         assert_eq!(given(&["standpipe", "--admin-delete-by-get"]).as_deref(), Some("true"));
         assert_eq!(given(&["standpipe", "--admin-delete-by-get=false"]).as_deref(), Some("false"));
         assert_eq!(given(&["standpipe"]), None);
+    }
+
+    #[test]
+    fn a_pin_is_about_one_thing_and_has_an_end() {
+        let accepted = |arguments: &str| {
+            command()
+                .try_get_matches_from(["standpipe", "pin"].into_iter().chain(arguments.split(' ')))
+                .is_ok()
+        };
+        assert!(accepted("https://h/a --ttl 7d"));
+        assert!(accepted("--prefix https://h/ --ttl 7d --name x"));
+        assert!(accepted("--tag v5 --ttl 7d"));
+        for arguments in ["https://h/a", "--ttl 7d", "https://h/a --tag v5 --ttl 7d"] {
+            assert!(!accepted(arguments), "{arguments}");
+        }
     }
 
     #[test]

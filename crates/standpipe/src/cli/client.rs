@@ -6,13 +6,14 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, HOST, USER_AGENT};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderValue, USER_AGENT};
 use http::{Method, Request, Response, StatusCode};
-use http_body_util::{BodyExt, Empty, Limited};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use url::Url;
@@ -60,7 +61,27 @@ impl Server {
         query: &[(&str, &str)],
         patience: Duration,
     ) -> Result<Response<Incoming>, String> {
-        let request = self.request(method, path, query)?;
+        self.exchange(self.request(method, path, query, Bytes::new())?, patience).await
+    }
+
+    /// Sends one request with JSON. Waits at most `patience` for the head of the answer.
+    pub(super) async fn send_json(
+        &self,
+        method: Method,
+        path: &str,
+        content: &Value,
+        patience: Duration,
+    ) -> Result<Response<Incoming>, String> {
+        let mut request = self.request(method, path, &[], Bytes::from(content.to_string()))?;
+        request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        self.exchange(request, patience).await
+    }
+
+    async fn exchange(
+        &self,
+        request: Request<Full<Bytes>>,
+        patience: Duration,
+    ) -> Result<Response<Incoming>, String> {
         let place = self.place();
         let unreachable = |cause: String| format!("no answer from the server at {}: {cause}", self.base());
         let stream = timeout(CONNECT_TIMEOUT, TcpStream::connect(&place))
@@ -82,7 +103,8 @@ impl Server {
         method: Method,
         path: &str,
         query: &[(&str, &str)],
-    ) -> Result<Request<Empty<Bytes>>, String> {
+        content: Bytes,
+    ) -> Result<Request<Full<Bytes>>, String> {
         let query: Vec<String> =
             query.iter().map(|(name, value)| format!("{name}={}", escaped(value))).collect();
         let mark = if query.is_empty() { "" } else { "?" };
@@ -92,7 +114,7 @@ impl Server {
             .uri(target)
             .header(HOST, self.authority())
             .header(USER_AGENT, concat!("standpipe-cli/", env!("CARGO_PKG_VERSION")))
-            .body(Empty::new())
+            .body(Full::new(content))
             .map_err(|error| format!("the request cannot be made: {error}"))
     }
 
@@ -166,8 +188,9 @@ mod tests {
     #[test]
     fn query_values_are_escaped_and_the_servers_path_is_kept() {
         let server = Server::new(Some("http://a.example:81/x")).expect("valid");
-        let request =
-            server.request(Method::GET, "/fetch", &[("url", "http://o/a b?c=1&d#é")]).expect("made");
+        let request = server
+            .request(Method::GET, "/fetch", &[("url", "http://o/a b?c=1&d#é")], Bytes::new())
+            .expect("made");
         assert_eq!(request.uri(), "/x/fetch?url=http%3A%2F%2Fo%2Fa%20b%3Fc%3D1%26d%23%C3%A9");
         assert_eq!(request.headers()[HOST], "a.example:81");
     }

@@ -1,8 +1,9 @@
 //! `standpipe get URL`: downloads through the running server. Succeeds only when every byte is there and matches
 //! every digest that is known; until then a file carries the name `FILE.part`.
 
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, IsTerminal, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -21,12 +22,10 @@ use super::wrap;
 
 /// Runs the command.
 pub(super) async fn run(arguments: &ArgMatches, server: &Server) -> Result<(), String> {
-    let text = arguments.get_one::<String>("url").map_or("", String::as_str);
-    let url = wrap::checked(text)?;
+    let url = wrap::url(arguments)?;
     let named = arguments.get_one::<PathBuf>("output").cloned();
-    let target = named
-        .or_else(|| file_name(&url))
-        .ok_or("the URL names no file: say where to write with `-o FILE`")?;
+    let target =
+        named.or_else(|| file_name(url)).ok_or("the URL names no file: say where to write with `-o FILE`")?;
     let patience = Duration::from_secs(arguments.get_one::<u64>("idle-timeout").copied().unwrap_or(300));
     let demanded = arguments.get_one::<String>("sha256").map(String::as_str);
 
@@ -52,8 +51,9 @@ pub(super) async fn run(arguments: &ArgMatches, server: &Server) -> Result<(), S
 fn file_name(url: &Url) -> Option<PathBuf> {
     let last = url.path_segments()?.next_back()?;
     let name = percent_encoding::percent_decode_str(last).decode_utf8().ok()?;
+    // Control characters would be commands to the terminal that shows the name.
     let usable =
-        !name.is_empty() && name != "." && name != ".." && !name.contains(['/', '\0']) && name != "-";
+        !["", ".", "..", "-"].contains(&&*name) && !name.contains(|c: char| c == '/' || c.is_control());
     usable.then(|| PathBuf::from(name.into_owned()))
 }
 
@@ -158,7 +158,7 @@ impl Output {
                 let mut part = target.as_os_str().to_owned();
                 part.push(".part");
                 let part = PathBuf::from(part);
-                let file = File::create(&part).map_err(|error| problem(&part, error))?;
+                let file = take(&part).map_err(|error| problem(&part, error))?;
                 Place::Part { file, part, whole: target.to_owned() }
             }
         };
@@ -195,6 +195,23 @@ impl Output {
     }
 }
 
+/// Opens a temporary file, emptied, for this process alone: what another one writes into it would pass for verified.
+fn take(part: &Path) -> io::Result<File> {
+    let file = File::options().write(true).create(true).truncate(false).open(part)?;
+    let busy = || io::Error::new(io::ErrorKind::ResourceBusy, "another download is writing it");
+    // A disk that knows no locks is no reason to refuse.
+    if let Err(TryLockError::WouldBlock) = file.try_lock() {
+        return Err(busy());
+    }
+    // Its last owner may have renamed it between the two calls.
+    let (opened, named) = (file.metadata()?, fs::metadata(part));
+    if !named.is_ok_and(|named| (named.dev(), named.ino()) == (opened.dev(), opened.ino())) {
+        return Err(busy());
+    }
+    file.set_len(0)?;
+    Ok(file)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -207,6 +224,8 @@ mod tests {
         assert_eq!(name("http://a"), None);
         assert_eq!(name("http://a/..%2f..%2fetc%2fpasswd"), None);
         assert_eq!(name("http://a/-"), None);
+        assert_eq!(name("http://a/%1b]0;title%07"), None);
+        assert_eq!(name("http://a/%00"), None);
     }
 
     #[test]
@@ -223,6 +242,26 @@ mod tests {
         output.keep().expect("kept");
         assert_eq!(fs::read(&target).expect("there"), b"x");
         assert!(!directory.path().join("f.part").exists());
+    }
+
+    // Regression: two downloads into one file shared a temporary one; the first to end named what the other went on
+    // writing into.
+    #[test]
+    fn two_downloads_never_share_a_temporary_file() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let target = directory.path().join("f");
+        let mut first = Output::create(&target).expect("created");
+        first.write(b"first").expect("written");
+        let problem = Output::create(&target).err().expect("refused");
+        assert!(problem.ends_with("f.part: another download is writing it"), "{problem}");
+        first.keep().expect("kept");
+        assert_eq!(fs::read(&target).expect("there"), b"first");
+        // What a download left behind that was killed is no hindrance.
+        fs::write(directory.path().join("f.part"), b"left behind, and longer").expect("written");
+        let mut second = Output::create(&target).expect("created");
+        second.write(b"second").expect("written");
+        second.keep().expect("kept");
+        assert_eq!(fs::read(&target).expect("there"), b"second");
     }
 
     #[test]

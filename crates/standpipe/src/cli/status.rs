@@ -17,12 +17,10 @@ pub(super) async fn run(arguments: &ArgMatches, server: &Server) -> Result<Strin
         return Err(client::refusal(response, PATIENCE).await);
     }
     let text = client::text(response, PATIENCE).await?;
-    if arguments.get_flag("json") {
-        return Ok(format!("{}\n", text.trim_end()));
-    }
+    // Whatever else answers there is no status, in neither form.
     let fields: Map<String, Value> =
         serde_json::from_str(&text).map_err(|error| format!("the status is no JSON object: {error}"))?;
-    Ok(table(&fields))
+    Ok(if arguments.get_flag("json") { format!("{}\n", text.trim_end()) } else { table(&fields) })
 }
 
 /// One line a field, names in one column; nested objects are indented by their name.

@@ -4,6 +4,7 @@
 //! a modest stand-in: a default must never be the reason why the server does not start.
 
 use std::ffi::OsString;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::thread;
 
@@ -70,7 +71,13 @@ const QUOTA_WITHOUT_FACTS: u64 = 1_000_000_000;
 /// The default of `store.quota`, in whole megabytes.
 pub(super) fn quota(facts: &Facts, raw: &Raw) -> String {
     let directory = raw.given("store.directory").and_then(|given| given.texts.first()).map(PathBuf::from);
-    let free = directory.and_then(|directory| (facts.free_disk)(&directory));
+    // What the store has taken already was free before it: or each start would find a smaller quota.
+    let taken = |directory: &Path| {
+        let noted = fs::read_to_string(directory.join("control/used")).ok();
+        noted.and_then(|noted| noted.trim().parse::<u64>().ok()).unwrap_or_default()
+    };
+    let free = directory
+        .and_then(|directory| Some((facts.free_disk)(&directory)?.saturating_add(taken(&directory))));
     let quota = free.map_or(QUOTA_WITHOUT_FACTS, |free| (free / 10).min(LARGEST_QUOTA));
     Size(quota / 1_000_000 * 1_000_000).to_string()
 }

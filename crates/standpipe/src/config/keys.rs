@@ -11,7 +11,7 @@ use super::facts::{self, Facts};
 use super::raw::Raw;
 use super::value::{
     AccessLog, AccessRule, Buffer, FieldValue, ListenAddress, LogFormat, LogLevel, Number, OriginRule,
-    Resolver, Shape, Size, TrustedProxy, Value, Wait,
+    PeerAddress, Resolver, SessionAddress, Shape, Size, SocketMode, TrustedProxy, Value, Wait, WhenFull,
 };
 
 /// What is known about one key.
@@ -120,6 +120,8 @@ keys! {
         "Name of this node in `Via`, `Cache-Status` and `X-Cache`, where other characters than those of a token become `_`; it must be unique, because a request that has been here is refused as a loop.";
     server_shutdown_file: Option<PathBuf> = "server.shutdown-file", Text(""), r#""/run/standpipe/shutdown""#,
         "While this file exists the health check answers 503, so that a load balancer sends nobody here any more.";
+    server_drain_delay: Duration = "server.drain-delay", Text("0s"), r#""10s""#,
+        "After SIGTERM or SIGINT the health check answers 503 this long while all else goes on, so that load balancers send nobody here any more when the listener closes; `server.grace` begins afterwards.";
     server_grace: Duration = "server.grace", Text("30s"), r#""5min""#,
         "After SIGTERM or SIGINT, fills and answers under way may go on this long; a second signal ends at once.";
     server_max_connections: Number<1, 1_000_000> = "server.max-connections", Text("10000"), "2000",
@@ -157,8 +159,26 @@ keys! {
         "Directory of the store. It belongs to one process and may be deleted whenever the server is stopped.";
     store_quota: Size = "store.quota", Found { how: "10 % of the free disk, at most `20GB`", find: facts::quota }, r#""500GB""#,
         "Most bytes of objects, growing ones included.";
+    store_high_mark: Number<1, 100> = "store.high-mark", Text("95"), "90",
+        "Percent of `store.quota` in use above which objects are evicted.";
+    store_low_mark: Number<0, 100> = "store.low-mark", Text("90"), "80",
+        "Percent of `store.quota` in use at which eviction stops.";
+    store_huge_share: Number<1, 100> = "store.huge-share", Text("50"), "10",
+        "Percent of `store.quota` above which an object has to be asked for twice before others are evicted for it.";
+    store_free_floor: Size = "store.free-floor", Text("1GB"), r#""50GB""#,
+        "Bytes that are left free on the store's file system, whatever `store.quota` says.";
+    store_min_idle: Duration = "store.min-idle", Text("0s"), r#""1h""#,
+        "How long an object must not have been asked for before it may be evicted; KissCache keeps everything for an hour.";
     store_memory: Size = "store.memory", Text("64MiB"), r#""512MiB""#,
-        "Most bytes of small objects kept in memory as well.";
+        "Most bytes of small objects and of what is known about hot ones kept in memory as well.";
+    store_load_threads: Number<1, 64> = "store.load-threads", Found { how: "cores this process may run on", find: facts::cores }, "8",
+        "Threads that load the index at start; what is asked for meanwhile is loaded first.";
+    store_commit_interval: Wait = "store.commit-interval", Text("500ms"), r#""100ms""#,
+        "Longest time between a change and its record on the disk: what a crash can cost.";
+    store_compact_from: Size = "store.compact-from", Text("1MiB"), r#""16MiB""#,
+        "Bytes of outdated records in one of the 64 logs of the index below which it is not rewritten.";
+    store_scrub_rate: Size = "store.scrub-rate", Text("50MB"), r#""500MB""#,
+        "Bytes a second that a scrub reads when it is not told another rate.";
     store_disk_threads: Number<1, 512> = "store.disk-threads", Text("4"), "16",
         "Threads that wait for the disk.";
     store_disk_queue: Number<1, 1_000_000> = "store.disk-queue", Text("1024"), "4096",
@@ -178,6 +198,8 @@ keys! {
         "Header fields passed when a request has no `passheaders`; each must also stand in `fetch.pass-headers`.";
     fetch_memo: Number<0, 10_000_000> = "fetch.memo", Text("4096"), "100000",
         "Most request targets whose parsed form is remembered.";
+    fetch_when_full: WhenFull = "fetch.when-full", Text("stream"), r#""refuse""#,
+        "What becomes of a request whose object the store cannot take, because there is no room, the object is larger than the whole quota or the disk does not work: `stream` sends it uncached from the origin to the client, `refuse` answers 507 or, for the disk, 500.";
 
     fill_retry_for: Duration = "fill.retry-for", Text("8s"), r#""30s""#,
         "How long after the first attempt further ones may start before the origin has answered.";
@@ -193,6 +215,8 @@ keys! {
         "Most fills that wait for their turn; further ones are refused at once.";
     fill_wait: Duration = "fill.wait", Text("10s"), r#""1min""#,
         "How long a fill waits for its turn.";
+    fill_max_bypasses: Number<1, 100_000> = "fill.max-bypasses", Text("512"), "64",
+        "Most objects at once that are streamed uncached because the store cannot take them; `fill.max-waiting` and `fill.wait` hold for those who wait for that.";
     fill_take_overs: Number<0, 100> = "fill.take-overs", Text("3"), "1",
         "How often a waiting request starts over when the fill it waited for ended without a decision.";
     fill_flush_pause: Wait = "fill.flush-pause", Text("5ms"), r#""20ms""#,
@@ -204,6 +228,8 @@ keys! {
         "How long 404 and 410 are remembered.";
     negative_other: Duration = "negative.other", Text("10s"), r#""1s""#,
         "How long other refusals are remembered.";
+    negative_unstorable: Duration = "negative.unstorable", Text("2min"), r#""10min""#,
+        "How long the store is not tried again with an object that it broke off for want of room or because of its disk; meanwhile `fetch.when-full` decides.";
     negative_entries: Number<0, 10_000_000> = "negative.entries", Text("10000"), "100000",
         "Most refusals remembered; the oldest goes first.";
 
@@ -263,6 +289,59 @@ keys! {
 
     admin_delete_by_get: bool = "admin.delete-by-get", Text("false"), "true",
         "Whether `GET /api/v1/delete?url=…` deletes, as it does in KissCache.";
+    admin_max_pins: Number<0, 100_000> = "admin.max-pins", Text("1000"), "50",
+        "Most pins (promises that objects are not evicted until a time) at once.";
+
+    session_listen: Vec<SessionAddress> = "session.listen", Text(""), r#"["UNIX:/run/standpipe/sessions"]"#,
+        "Addresses of the door for TLS sessions (the distcache protocol): `UNIX:path`, `IP:host:port`, `IP6:[host]:port`, `TLS:host:port`, without host every address of this machine. Without any there is no such door. Sessions are secrets and the protocol knows no password: let a unix socket, loopback or `TLS:` with a client CA say who may connect.";
+    session_sessions: Number<64, 100_000_000> = "session.sessions", Text("100000"), "1000000",
+        "Most TLS sessions in memory; a full store drops those that end first.";
+    session_max_bytes: Size = "session.max-bytes", Text("128MiB"), r#""1GiB""#,
+        "Most bytes that TLS sessions and their ids take in memory.";
+    session_min_ttl: Duration = "session.min-ttl", Text("0s"), r#""5min""#,
+        "Shorter timeouts of TLS sessions are raised to this: httpd's own module asks for less than a second.";
+    session_store: Option<String> = "session.store", Text(""), r#""redis://127.0.0.1/0""#,
+        "Valkey or Redis to keep TLS sessions in, instead of memory.";
+    session_store_key: Option<PathBuf> = "session.store-key", Text(""), r#""/etc/standpipe/session.key""#,
+        "File of the key that seals TLS sessions before they leave for `session.store`; all nodes that share them have the same.";
+    session_store_prefix: String = "session.store-prefix", Text("session:"), r#""tls:""#,
+        "What names of TLS sessions begin with in `session.store`.";
+    session_store_timeout: Wait<1, 60_000> = "session.store-timeout", Text("250ms"), r#""100ms""#,
+        "Time for one operation of `session.store`; one that takes longer is a miss.";
+    session_store_ca: Option<PathBuf> = "session.store-ca", Text(""), r#""/etc/standpipe/redis-ca.pem""#,
+        "Certificates (PEM) that the certificate of a `rediss://` store must come from, instead of the system's.";
+    session_store_certificate: Option<PathBuf> = "session.store-certificate", Text(""), r#""/etc/standpipe/redis.pem""#,
+        "Certificate chain (PEM) to show to a `rediss://` store.";
+    session_store_certificate_key: Option<PathBuf> = "session.store-certificate-key", Text(""), r#""/etc/standpipe/redis-key.pem""#,
+        "Its private key (PEM).";
+    session_sessiond: Option<ListenAddress> = "session.sessiond", Text(""), r#""127.0.0.1:54321""#,
+        "Address and UDP port where stunnels find the same TLS sessions (`sessiond = host:port` in theirs). There is neither encryption nor authentication.";
+    session_sessiond_allow: Vec<PeerAddress> = "session.sessiond-allow", Text("127.0.0.1,::1"), r#"["10.0.0.7"]"#,
+        "Addresses of the stunnels that are listened to.";
+    session_sessiond_in_flight: Number<1, 1_000_000> = "session.sessiond-in-flight", Text("1024"), "64",
+        "Most requests of stunnels that wait for `session.store`; further ones are dropped.";
+    session_max_connections: Number<1, 1_000_000> = "session.max-connections", Text("10000"), "1000",
+        "Most connections for TLS sessions at once; one too many is closed.";
+    session_idle_timeout: Duration = "session.idle-timeout", Text("0s"), r#""10min""#,
+        "A connection without a request for this long is closed; `0s`: never.";
+    session_request_timeout: Wait = "session.request-timeout", Text("10s"), r#""1s""#,
+        "Time for a request that has begun to be whole, and for a TLS handshake.";
+    session_write_timeout: Wait = "session.write-timeout", Text("30s"), r#""5s""#,
+        "Time after which a client that takes none of its answers is cut.";
+    session_output: Buffer<1_024, 16_777_216> = "session.output", Text("64KiB"), r#""1MiB""#,
+        "Bytes of answers that wait for a slow client before its next request is taken up.";
+    session_in_flight: Number<1, 100_000> = "session.in-flight", Text("64"), "8",
+        "Most requests of one connection that wait for `session.store`.";
+    session_socket_mode: SocketMode = "session.socket-mode", Text("0600"), r#""0660""#,
+        "Mode of the unix sockets.";
+    session_allow_uid: Vec<Number<0, 4_294_967_295>> = "session.allow-uid", Text(""), r#"["33"]"#,
+        "User ids that may connect to the unix sockets; without any, whoever the mode lets in.";
+    session_tls_certificate: Option<PathBuf> = "session.tls-certificate", Text(""), r#""/etc/standpipe/session.pem""#,
+        "Certificate chain (PEM) for `TLS:` addresses.";
+    session_tls_key: Option<PathBuf> = "session.tls-key", Text(""), r#""/etc/standpipe/session-key.pem""#,
+        "Its private key (PEM).";
+    session_tls_client_ca: Option<PathBuf> = "session.tls-client-ca", Text(""), r#""/etc/standpipe/session-ca.pem""#,
+        "Certificates (PEM) that a client's certificate must come from; needed with `session.tls-certificate`.";
 
     log_access: AccessLog = "log.access", Text("auto"), r#""json""#,
         "The access log, one line per request on stderr: `auto` is human on a terminal and JSON otherwise, `off` is none.";

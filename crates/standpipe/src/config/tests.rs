@@ -91,9 +91,12 @@ fn every_wrong_value_is_reported_with_key_place_and_expectation() {
 fn what_does_not_fit_together_is_reported() {
     assert_eq!(
         problems(&["--listen", ""], &[]),
-        ["server.listen: is empty, so there is nothing to listen on"]
+        ["flag --listen: server.listen: is empty, so there is nothing to listen on"]
     );
-    assert_eq!(problems(&["--server-name", " "], &[]), ["server.name: is empty, but `Via` needs a name"]);
+    assert_eq!(
+        problems(&["--server-name", " "], &[]),
+        ["flag --server-name: server.name: is empty, but `Via` needs a name"]
+    );
     let not_allowed = problems(&["--fetch-pass-headers-default", "x-token"], &[]);
     assert!(not_allowed[0].contains("fetch.pass-headers"), "{not_allowed:?}");
     assert_eq!(

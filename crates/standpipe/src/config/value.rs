@@ -3,14 +3,17 @@
 //!
 //! Deliberately knows no key names and no sources: those are in `keys` and `raw`.
 
+mod sessions;
 mod words;
 
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub(crate) use sessions::{PeerAddress, SessionAddress, SocketMode};
 pub(crate) use words::{
-    AccessLog, AccessRule, FieldValue, ListenAddress, LogFormat, LogLevel, OriginRule, Resolver, TrustedProxy,
+    AccessLog, AccessRule, FieldValue, ListenAddress, LogFormat, LogLevel, OriginRule, Resolver,
+    TrustedProxy, WhenFull,
 };
 
 /// The TOML shapes a value may have in the file.
@@ -177,6 +180,11 @@ fn scaled(number: &str, factor: u64) -> Option<u128> {
 pub(crate) struct Number<const MIN: u64, const MAX: u64>(pub(crate) u64);
 
 impl<const MIN: u64, const MAX: u64> Number<MIN, MAX> {
+    /// As a share of a hundred.
+    pub(crate) fn percent(self) -> u8 {
+        u8::try_from(self.0).unwrap_or(100).min(100)
+    }
+
     /// As a count of things in memory.
     pub(crate) fn count(self) -> usize {
         usize::try_from(self.0).unwrap_or(usize::MAX)

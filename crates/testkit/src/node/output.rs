@@ -6,12 +6,13 @@ use tokio::sync::watch;
 use crate::guarded;
 
 /// The lines of one stream, collected by a task that ends with the stream.
-pub(super) struct Output {
+pub struct Output {
     lines: watch::Receiver<Vec<String>>,
 }
 
 impl Output {
-    pub(super) fn collect(stream: impl AsyncRead + Unpin + Send + 'static) -> Self {
+    /// Collects from now on. Must be called in a runtime.
+    pub fn collect(stream: impl AsyncRead + Unpin + Send + 'static) -> Self {
         let (sender, lines) = watch::channel(Vec::new());
         tokio::spawn(async move {
             let mut reader = BufReader::new(stream);
@@ -25,12 +26,13 @@ impl Output {
         Self { lines }
     }
 
-    pub(super) fn text(&self) -> String {
+    /// Everything so far.
+    pub fn text(&self) -> String {
         self.lines.borrow().join("\n")
     }
 
     /// The first line that contains all of `words`. Never returns when the stream ends without one.
-    pub(super) async fn line_with(&self, words: &[&str]) -> String {
+    pub async fn line_with(&self, words: &[&str]) -> String {
         let has_all = |line: &&String| words.iter().all(|word| line.contains(word));
         let mut lines = self.lines.clone();
         let what = format!("a line with {words:?}; so far:\n{}", self.text());
@@ -45,7 +47,7 @@ impl Output {
     }
 
     /// Everything until the stream ends.
-    pub(super) async fn rest(&self) -> String {
+    pub async fn rest(&self) -> String {
         let mut lines = self.lines.clone();
         guarded("the end of the output", async { while lines.changed().await.is_ok() {} }).await;
         self.text()

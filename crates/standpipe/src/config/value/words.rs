@@ -173,6 +173,16 @@ choice!(
 );
 
 choice!(
+    /// What becomes of a request whose object the store cannot take.
+    WhenFull {
+        /// It is streamed from the origin, uncached.
+        Stream = "stream",
+        /// It is refused.
+        Refuse = "refuse",
+    }
+);
+
+choice!(
     /// Who resolves host names.
     Resolver {
         /// Our own resolver, which knows how long an answer lives.
