@@ -110,6 +110,30 @@ async fn status_and_delete_talk_to_a_running_server() {
     node.request("POST", &delete, &[("Content-Length", "0")]).await.expect_refusal(&[404]);
 }
 
+// Regression: what was no JSON was printed with `--json`, and passed for a status.
+#[tokio::test]
+async fn status_of_something_else_is_no_status() {
+    let other = Origin::start().await;
+    other.route("/api/v1/status/", Script::object("<html>\u{1b}[31mhello</html>"));
+    let server = other.url("");
+    for arguments in [vec!["status", "--server", &server], vec!["status", "--json", "--server", &server]] {
+        let output = run(&arguments).await;
+        assert_eq!((output.status.code(), stdout(&output).as_str()), (Some(1), ""), "{arguments:?}");
+        assert!(stderr(&output).contains("no JSON"), "{}", stderr(&output));
+    }
+}
+
+// Regression: a URL that cannot be fetched ended `get` and `delete` with 1.
+#[tokio::test]
+async fn a_wrong_url_is_wrong_usage_in_every_command() {
+    for command in ["get", "delete", "wrap"] {
+        for url in ["nonsense", "ftp://127.0.0.1/x", "http://"] {
+            let output = run([command, url, "--server", "http://127.0.0.1:1"]).await;
+            assert_eq!(output.status.code(), Some(2), "{command} {url}: {}", stderr(&output));
+        }
+    }
+}
+
 #[tokio::test]
 async fn completions_man_help_and_version_are_there() {
     for shell in ["bash", "zsh", "fish"] {
@@ -120,7 +144,20 @@ async fn completions_man_help_and_version_are_there() {
     assert!(man.status.success() && stdout(&man).contains(".TH"), "{}", stderr(&man));
     let help = run(["--help"]).await;
     assert!(help.status.success());
-    for word in ["serve", "get", "status", "delete", "wrap", "check-config", "--listen", "--store-quota"] {
+    for word in [
+        "serve",
+        "get",
+        "status",
+        "delete",
+        "wrap",
+        "fsck",
+        "scrub",
+        "export",
+        "import",
+        "check-config",
+        "--listen",
+        "--store-quota",
+    ] {
         assert!(stdout(&help).contains(word), "no {word} in --help");
     }
     let version = run(["--version"]).await;

@@ -1,6 +1,6 @@
 //! The machine fails: descriptors, sockets, disk space, storms.
 
-use scenarios::{assert_recovers, impatient, metric, outcome};
+use scenarios::{assert_recovers, impatient, metric, outcome, size_of};
 use testkit::client::{self, Client};
 use testkit::content::content;
 use testkit::node::{Node, fetch_target};
@@ -91,15 +91,6 @@ async fn an_object_of_unknown_length_that_outgrows_the_quota_is_no_clean_end() {
     let freed = async { while metric(&node, "standpipe_store_used_bytes", &[]).await > 0.0 {} };
     testkit::guarded("the space of a failed fill to be free", freed).await;
     assert_recovers(&node, &origin, "/small", b"abc").await;
-}
-
-fn size_of(directory: &std::path::Path) -> u64 {
-    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
-    entries
-        .map(|entry| {
-            entry.metadata().map_or(0, |meta| if meta.is_dir() { size_of(&entry.path()) } else { meta.len() })
-        })
-        .sum()
 }
 
 // 55 in small: the directory is moved away and emptied under a running server.

@@ -7,6 +7,8 @@
 //! is what is served afterwards exact ([`assert_recovers`]), does the server go on (`Node::assert_alive`).
 #![forbid(unsafe_code)]
 
+pub mod session;
+
 use testkit::client::Response;
 use testkit::node::{Builder, Node};
 use testkit::origin::{Origin, Script};
@@ -87,6 +89,45 @@ pub async fn settled(node: &Node) {
     testkit::guarded("fills to end", idle).await;
 }
 
+/// Settings under which the store commits and tidies up as often as a test can wait for.
+pub const EAGER: [&str; 6] =
+    ["--store-commit-interval", "20ms", "--store-free-floor", "0", "--store-compact-from", "4KiB"];
+
+/// Waits until the store is loaded, nothing is under way, and a crash would lose nothing any more.
+pub async fn committed(node: &Node) {
+    let levels = ["fills", "flights", "loading_shards", "unchecked", "uncommitted"];
+    let quiet = async {
+        loop {
+            let text = node.get("/metrics").await.expect(200).text();
+            if levels.iter().all(|level| value(&text, &format!("standpipe_store_{level}"), &[]) == 0.0) {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    testkit::guarded("everything to be on disk", quiet).await;
+}
+
+/// Bytes of all files below a directory; one that is not there has none.
+pub fn size_of(directory: &std::path::Path) -> u64 {
+    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    entries
+        .map(|entry| {
+            entry.metadata().map_or(0, |meta| if meta.is_dir() { size_of(&entry.path()) } else { meta.len() })
+        })
+        .sum()
+}
+
+/// All files below a directory, links among them; one that is not there has none.
+pub fn files_below(directory: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+        let is_directory = entry.file_type().is_ok_and(|kind| kind.is_dir());
+        if is_directory { files.extend(files_below(&entry.path())) } else { files.push(entry.path()) }
+    }
+    files
+}
+
 /// Waits until a metric is at least `least`: requests are counted a moment after their last byte.
 pub async fn counted(node: &Node, name: &str, labels: &[&str], least: f64) {
     let reached = async { while metric(node, name, labels).await < least {} };
@@ -95,8 +136,12 @@ pub async fn counted(node: &Node, name: &str, labels: &[&str], least: f64) {
 
 /// The value of a metric: all lines that start with `name` and contain each of `labels`, summed.
 pub async fn metric(node: &Node, name: &str, labels: &[&str]) -> f64 {
-    let text = node.get("/metrics").await.expect(200).text();
-    text.lines()
+    value(&node.get("/metrics").await.expect(200).text(), name, labels)
+}
+
+fn value(metrics: &str, name: &str, labels: &[&str]) -> f64 {
+    metrics
+        .lines()
         .filter(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' '])))
         .filter(|line| labels.iter().all(|label| line.contains(label)))
         .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())

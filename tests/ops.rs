@@ -186,6 +186,25 @@ async fn a_drain_ends_after_its_grace_period() {
         .expect("the end within the grace period");
 }
 
+// Regression: the listener was gone before a load balancer could see in the health check that it will be.
+#[tokio::test]
+async fn with_a_drain_delay_health_is_503_while_all_else_goes_on() {
+    let origin = Origin::start().await;
+    let mut node = Node::builder().args(["--server-drain-delay", "1h"]).start().await;
+    origin.route("/f", Script::object("abc"));
+    node.terminate();
+    node.logged(&["drain"]).await;
+    let leaving = async { while node.get("/api/v1/health/").await.status != 503 {} };
+    testkit::guarded("health to be 503", leaving).await;
+    node.fetch(&origin.url("/f")).await.expect_body(200, "abc");
+    node.terminate();
+    assert_eq!(node.ended().await.code(), Some(1), "a second signal ends the delay, too");
+
+    let mut node = Node::builder().args(["--server-drain-delay", "1ms"]).start().await;
+    node.terminate();
+    assert!(node.ended().await.success());
+}
+
 #[tokio::test]
 async fn an_idle_server_ends_at_once_and_cleanly() {
     let status = Node::start().await.stop().await;
