@@ -1,7 +1,7 @@
 //! Server CPU time from the scheduler's own accounting, and pinning.
 
 use std::fs;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 /// The core that servers under test run on.
 pub(crate) const SERVER_CORE: &str = "0";
@@ -14,10 +14,31 @@ pub(crate) const BOTH_CORES: &str = "0,1";
 pub(crate) fn pin_self(core: &str) -> Result<(), String> {
     let status = Command::new("taskset")
         .args(["-a", "-c", "-p", core, &std::process::id().to_string()])
-        .stdout(std::process::Stdio::null())
+        .stdout(Stdio::null())
         .status()
         .map_err(|error| format!("taskset (package util-linux) cannot be started: {error}"))?;
     if status.success() { Ok(()) } else { Err(format!("core {core} is not available")) }
+}
+
+/// Lets this process and another go before everything else, or no longer; without the right to do so nothing happens.
+/// On a machine that does other things latencies are those of its scheduler otherwise.
+pub(crate) fn prefer(other: u32, priority: Priority) {
+    let policy: &[&str] = match priority {
+        Priority::First => &["--fifo", "--pid", "1"],
+        Priority::Usual => &["--other", "--pid", "0"],
+    };
+    for pid in [other, std::process::id()] {
+        let mut command = Command::new("chrt");
+        command.arg("--all-tasks").args(policy).arg(pid.to_string());
+        let _refused = command.stdout(Stdio::null()).stderr(Stdio::null()).status();
+    }
+}
+
+/// See [`prefer`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Priority {
+    First,
+    Usual,
 }
 
 /// Seconds of CPU that the process, its children and their threads have used.

@@ -2,24 +2,34 @@
 //!
 //! `cargo xtask bench [--rounds N] [--quick] [PROFILE…]`: the servers run on core 0, origin and load on
 //! core 1; server CPU comes from the scheduler's accounting (`/proc/PID/task/*/schedstat`); rounds are
-//! interleaved over the servers and medians reported. Results go to `benches/results/`.
+//! interleaved over the servers and medians reported. `cargo xtask bench traces [PATH]` compares the store's eviction
+//! with others on traces, `cargo xtask bench index [--entries N]` measures its index. Results go to `benches/results/`.
 #![forbid(unsafe_code)]
 
 mod client;
 mod cpu;
 mod followers;
 mod hits;
+mod index;
 mod limits;
 mod machine;
 mod misses;
 mod origin;
 mod report;
 mod servers;
+mod sessions;
 mod stats;
+mod traces;
 
 use std::process::ExitCode;
 
+use cap::Cap;
 use report::Report;
+use tikv_jemallocator::Jemalloc;
+
+/// The server's allocator, so that memory is what the server would take, and a count of the bytes it gave out.
+#[global_allocator]
+static ALLOCATOR: Cap<Jemalloc> = Cap::new(Jemalloc, usize::MAX);
 
 /// What the command line asks for.
 pub(crate) struct Options {
@@ -30,15 +40,19 @@ pub(crate) struct Options {
     profiles: Vec<String>,
 }
 
+/// Where results go, from the workspace's root.
+const RESULTS: &str = "benches/results";
+
 type Profile = (&'static str, fn(&Options, &mut Report) -> Result<(), String>);
 
-const PROFILES: [Profile; 6] = [
+const PROFILES: [Profile; 7] = [
     ("small-hits", hits::small),
     ("large-hits", hits::large),
     ("misses", misses::large),
     ("cold-small", misses::small),
     ("followers", followers::run),
     ("limits", limits::run),
+    ("sessions", sessions::run),
 ];
 
 fn main() -> ExitCode {
@@ -52,7 +66,14 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<(), String> {
-    let options = parse(std::env::args().skip(1))?;
+    let mut arguments = std::env::args().skip(1).peekable();
+    if arguments.next_if(|first| first == "traces").is_some() {
+        return traces::run(arguments, RESULTS);
+    }
+    if arguments.next_if(|first| first == "index").is_some() {
+        return index::run(arguments, RESULTS);
+    }
+    let options = parse(arguments)?;
     cpu::pin_self(cpu::LOAD_CORE)?;
     let mut report = Report::new(machine::describe());
     for (name, profile) in PROFILES {
@@ -62,7 +83,7 @@ fn run() -> Result<(), String> {
         eprintln!("bench: {name}");
         profile(&options, &mut report)?;
     }
-    report.save("benches/results")
+    report.save(RESULTS)
 }
 
 fn parse(arguments: impl Iterator<Item = String>) -> Result<Options, String> {

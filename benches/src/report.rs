@@ -25,6 +25,24 @@ struct Verdict {
     bound: f64,
 }
 
+/// The date of a machine description, as part of a file name.
+pub(crate) fn date_stem(machine: &[(&'static str, String)]) -> Result<String, String> {
+    let date = &machine.first().ok_or("no machine description")?.1;
+    let letters = date.trim_end_matches(" UTC").chars();
+    Ok(letters.map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '-' }).collect())
+}
+
+/// Writes `<stem>.md` and `<stem>.json`.
+pub(crate) fn write(stem: &str, markdown: &str, json: &serde_json::Value) -> Result<(), String> {
+    let write = |name: String, text: &str| {
+        fs::write(&name, text).map_err(|error| format!("{name} cannot be written: {error}"))
+    };
+    write(format!("{stem}.md"), markdown)?;
+    write(format!("{stem}.json"), &format!("{json:#}\n"))?;
+    eprintln!("bench: results in {stem}.md");
+    Ok(())
+}
+
 /// Everything measured in one run.
 pub(crate) struct Report {
     machine: Vec<(&'static str, String)>,
@@ -88,19 +106,12 @@ impl Report {
 
     /// Writes `<date>.md` and `<date>.json`.
     pub(crate) fn save(&self, folder: &str) -> Result<(), String> {
-        let date = &self.machine.first().ok_or("no machine description")?.1;
-        let stem: String = date
-            .trim_end_matches(" UTC")
-            .chars()
-            .map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '-' })
-            .collect();
-        let write = |name: String, text: String| {
-            fs::write(&name, text).map_err(|error| format!("{name} cannot be written: {error}"))
-        };
-        write(format!("{folder}/{stem}.md"), self.markdown())?;
-        write(format!("{folder}/{stem}.json"), format!("{:#}\n", self.json()))?;
-        eprintln!("bench: results in {folder}/{stem}.md");
-        Ok(())
+        self.save_as(folder, "")
+    }
+
+    /// Writes `<date><suffix>.md` and `<date><suffix>.json`.
+    pub(crate) fn save_as(&self, folder: &str, suffix: &str) -> Result<(), String> {
+        write(&format!("{folder}/{}{suffix}", date_stem(&self.machine)?), &self.markdown(), &self.json())
     }
 
     fn markdown(&self) -> String {

@@ -144,7 +144,7 @@ pub(crate) fn varnish(origin: SocketAddr) -> Result<Server, String> {
 /// Our own release binary.
 pub(crate) fn standpipe(origin: SocketAddr, cores: &str) -> Result<Server, String> {
     let folder = scratch("standpipe")?;
-    let binary = std::env::var("STANDPIPE_BIN").unwrap_or_else(|_| "target/release/standpipe".to_owned());
+    let binary = binary();
     let mut command = pinned(cores, &binary);
     command
         .args(["serve", "--listen", "127.0.0.1:0", "--allow-origin", "127.0.0.0/8", "--store-quota", "40GB"])
@@ -164,7 +164,13 @@ pub(crate) fn standpipe(origin: SocketAddr, cores: &str) -> Result<Server, Strin
     ready(Server { name, address, prefix: format!("/http://{origin}"), child, folder })
 }
 
-fn pinned(cores: &str, program: &str) -> Command {
+/// Where it is.
+pub(crate) fn binary() -> String {
+    std::env::var("STANDPIPE_BIN").unwrap_or_else(|_| "target/release/standpipe".to_owned())
+}
+
+/// A program that will run on these cores.
+pub(crate) fn pinned(cores: &str, program: &str) -> Command {
     let mut command = Command::new("taskset");
     command.args(["-c", cores, program]);
     command

@@ -10,6 +10,8 @@ pub(crate) fn run() -> Result<(), String> {
         "clippy",
         "--workspace",
         "--all-targets",
+        "--features",
+        test::FEATURES,
         "--locked",
         "--quiet",
         "--",

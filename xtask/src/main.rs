@@ -17,7 +17,9 @@ usage: cargo xtask COMMAND
 
   test              install what the tests need (Debian, as root), then run every test
   ci                format check, lints, dependency edges, then `test`
-  bench             load profiles against the built server and its peers; `cargo xtask bench --help`
+  bench             load profiles against the built server and its peers; `cargo xtask bench --help`;
+                    `bench traces [FILE]` compares eviction policies, FILE has lines of time,key,size;
+                    `bench index [--entries N]` measures start, memory and reads of an index
   config-reference  write docs/configuration.md from the table of keys";
 
 fn main() -> ExitCode {

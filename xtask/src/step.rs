@@ -43,7 +43,7 @@ pub(crate) fn output(mut command: Command) -> Result<String, String> {
     String::from_utf8(output.stdout).map_err(|_| format!("`{line}` printed what is no UTF-8"))
 }
 
-/// Whether a program is installed. Servers live in directories that are not in every user's path.
+/// Whether a program, or a file by its path, is installed. Servers live in directories that are not in every user's path.
 pub(crate) fn is_installed(name: &str) -> bool {
     let path = env::var_os("PATH").unwrap_or_default();
     let usual = ["/usr/local/sbin", "/usr/sbin", "/sbin"].map(PathBuf::from);

@@ -6,23 +6,40 @@ use std::{env, fs};
 
 use crate::step::{self, cargo, is_installed, output, program, root};
 
-/// Programs that tests use, and the Debian packages that hold them.
-const NEEDS: [(&str, &str); 4] =
-    [("cc", "gcc"), ("curl", "curl"), ("make", "make"), ("nginx", "nginx-light")];
+/// Programs and files that tests use, and the Debian packages that hold them.
+const NEEDS: [(&str, &str); 9] = [
+    ("apache2", "apache2"),
+    ("apxs", "apache2-dev"),
+    ("cc", "gcc"),
+    ("curl", "curl"),
+    ("make", "make"),
+    ("nginx", "nginx-light"),
+    ("openssl", "openssl"),
+    ("redis-server", "redis-server"),
+    ("/usr/include/openssl/ssl.h", "libssl-dev"),
+];
+
+/// Features that the server itself does not use, tested all the same.
+pub(crate) const FEATURES: &str = "distcache/redis,distcache/rustls";
 
 /// Runs every test.
 pub(crate) fn run() -> Result<(), String> {
     install_missing();
     step::run(cargo(&["build", "--package", "standpipe"]))?;
-    let binary = target_directory()?.join("debug/standpipe");
+    // A step of its own: built together with others it would be given their features.
+    step::run(cargo(&["build", "--package", "distcache-capi"]))?;
+    let built = target_directory()?.join("debug");
 
     let mut tests = if is_installed("cargo-nextest") {
         cargo(&["nextest", "run", "--workspace"])
     } else {
         cargo(&["test", "--workspace", "--all-targets"])
     };
-    // Scenarios run against the built program.
-    tests.env("STANDPIPE_BIN", binary);
+    // Parts that nothing of ours switches on.
+    tests.args(["--features", FEATURES]);
+    // Scenarios run against the built program, C programs with the built library.
+    tests.env("STANDPIPE_BIN", built.join("standpipe"));
+    tests.env("DISTCACHE_LIBRARY", built.join("libdistcache.so"));
     step::run(tests)?;
     step::run(cargo(&["test", "--workspace", "--doc", "--quiet"]))?;
     interleavings()
