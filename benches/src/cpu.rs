@@ -46,6 +46,12 @@ pub(crate) fn seconds(pid: u32) -> f64 {
     family(pid).into_iter().map(|pid| nanoseconds(pid) as f64 / 1e9).sum()
 }
 
+/// Seconds of CPU that the calling thread has used.
+pub(crate) fn of_this_thread() -> f64 {
+    let line = fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    line.split_whitespace().next().and_then(|text| text.parse::<f64>().ok()).unwrap_or(f64::NAN) / 1e9
+}
+
 /// Resident memory of the process and its children in bytes: now (`VmRSS`).
 pub(crate) fn resident(pid: u32) -> u64 {
     family(pid).into_iter().map(|pid| status_bytes(pid, "VmRSS:")).sum()

@@ -49,6 +49,7 @@ fn measure(count: u64, results: &str) -> Result<(), String> {
     loads(&house, &mut report, count)?;
     reads(&house, &mut report)?;
     let hit = house.part("hits", 0)?;
+    report.sample("comparison with the names of files after the start", "store", "s CPU", hit["walk-cpu"]);
     report.sample("hit on a small body in memory", "store", "allocated bytes", hit["allocated"]);
     report.sample("hit on a small body in memory, time", "store", "ns CPU", hit["cpu"]);
     report.verdict("hit", "bytes allocated at most 0".to_owned(), hit["allocated"].round(), 0.0);
@@ -65,7 +66,8 @@ fn loads(house: &House, report: &mut Report, count: u64) -> Result<(), String> {
     let mut threads = vec![1, cores];
     threads.dedup();
     let millions = format!("{} M entries", count as f64 / 1e6);
-    for (round, threads) in (0..ROUNDS).flat_map(|round| threads.iter().map(move |threads| (round, *threads))) {
+    for (round, threads) in (0..ROUNDS).flat_map(|round| threads.iter().map(move |threads| (round, *threads)))
+    {
         eprintln!("bench: load, round {round}");
         let got = house.part("load", threads)?;
         let who = format!("{threads} threads");
@@ -110,7 +112,8 @@ fn reads(house: &House, report: &mut Report) -> Result<(), String> {
     let rate = |readers| {
         report.median("reads for a CPU second, all cores at it", &format!("{readers} readers, 1 writer"))
     };
-    let losses: Vec<_> = all[1..].iter().map(|readers| (*readers, (1.0 - rate(*readers) / rate(1)) * 100.0)).collect();
+    let losses: Vec<_> =
+        all[1..].iter().map(|readers| (*readers, (1.0 - rate(*readers) / rate(1)) * 100.0)).collect();
     for (readers, loss) in losses {
         let text = format!("{readers} readers: percent behind linear to {cores} cores at most 15");
         report.verdict("reads", text, loss, 15.0);

@@ -4,8 +4,10 @@
 //! The C programs are not at hand. Their figures stand here as they were measured once: built with gcc 12 -O2, poll
 //! selector, on Debian 12 with two shared cores and a load average of 7 to 9; the best of three runs. So ours is held
 //! against them with its best run, too, and runs on both cores as they did; CPU for each operation is the steadier
-//! figure. Ours serves with one thread, as the C server does.
+//! figure. Ours serves with one thread, as the C server does. Since the recorded figures are of another day, a bare loop
+//! that only waits, reads and answers runs beside ours: what it costs, no server of this shape can do without.
 
+mod bare;
 mod load;
 mod programs;
 mod room;
@@ -14,10 +16,14 @@ use std::path::Path;
 
 use crate::report::{Report, Row};
 use crate::{Options, cpu, servers};
+use bare::Connect;
 use programs::Program;
 
 const C: &str = "C, recorded";
 const OURS: &str = "standpipe";
+const BARE: &str = "bare poll loop";
+/// CPU of ours at most so many times that of the bare loop.
+const BARE_BOUND: f64 = 1.25;
 
 /// What was measured on the C programs.
 struct Recorded {
@@ -33,6 +39,13 @@ struct Case {
     test: &'static [&'static str],
     operations: u64,
     recorded: Recorded,
+}
+
+impl Case {
+    /// Whether the bare loop, which serves one client, does the same.
+    fn has_bare(&self) -> bool {
+        self.listen != Listen::Client && (self.test == PERSISTENT || self.test == TEMPORARY)
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -104,6 +117,10 @@ fn compare(case: &Case, folder: &Path, options: &Options, report: &mut Report) -
         figures.per_second.push(programs::test(target, operations, case.test)?);
         let micros = |seconds: f64| seconds * 1e6 / operations as f64;
         figures.server_cpu.push(micros(server.cpu() - before.0));
+        if case.has_bare() {
+            let connect = if case.test == TEMPORARY { Connect::ForEach } else { Connect::Once };
+            figures.bare.push(bare::measure(case.listen, connect, folder, operations)?);
+        }
         if let (Some(client), Some(before)) = (&client, before.1) {
             figures.client_cpu.push(micros(client.cpu() - before));
         }
@@ -118,6 +135,7 @@ struct Figures {
     per_second: Vec<f64>,
     server_cpu: Vec<f64>,
     client_cpu: Vec<f64>,
+    bare: Vec<f64>,
 }
 
 impl Figures {
@@ -134,6 +152,11 @@ impl Figures {
         let name = format!("{}: server", case.name);
         both(report, &name, "CPU µs/operation", self.server_cpu, server_cpu);
         report.verdict(&name, "CPU, ours / theirs".to_owned(), report.median(&name, OURS) / server_cpu, 1.0);
+        if case.has_bare() {
+            report.add(row(&name, BARE, "CPU µs/operation", self.bare));
+            let ratio = report.median(&name, OURS) / report.median(&name, BARE);
+            report.verdict(&name, "CPU, ours / bare poll loop".to_owned(), ratio, BARE_BOUND);
+        }
         if let Some(client_cpu) = client_cpu {
             let name = format!("{}: client", case.name);
             both(report, &name, "CPU µs/operation", self.client_cpu, client_cpu);
@@ -148,7 +171,10 @@ impl Figures {
 }
 
 fn both(report: &mut Report, case: &str, unit: &'static str, ours: Vec<f64>, theirs: f64) {
-    let row = |server: &str, samples| Row { case: case.to_owned(), server: server.to_owned(), unit, samples };
-    report.add(row(C, vec![theirs]));
-    report.add(row(OURS, ours));
+    report.add(row(case, C, unit, vec![theirs]));
+    report.add(row(case, OURS, unit, ours));
+}
+
+fn row(case: &str, server: &str, unit: &'static str, samples: Vec<f64>) -> Row {
+    Row { case: case.to_owned(), server: server.to_owned(), unit, samples }
 }

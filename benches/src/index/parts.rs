@@ -101,7 +101,13 @@ fn reads(directory: &Path, readers: usize) -> Result<(), String> {
 
 /// What a hit on a small body in memory allocates and costs on the store's side.
 fn hits(directory: &Path) -> Result<(), String> {
+    let before = seconds(ClockId::ProcessCPUTime);
     let writer = warm(directory)?;
+    let warmed = seconds(ClockId::ProcessCPUTime);
+    // Others would allocate meanwhile.
+    block_on(writer.loaded());
+    say("warm-cpu", warmed - before);
+    say("walk-cpu", seconds(ClockId::ProcessCPUTime) - warmed);
     let reader = writer.reader();
     hit(&reader, 0)?;
     let (bytes, begun) = (ALLOCATOR.total_allocated(), seconds(ClockId::ThreadCPUTime));

@@ -96,7 +96,9 @@ fn read(reader: &Reader<Plain>, cores: &[Core], number: usize, is_over: &AtomicB
         let now = seconds(ClockId::ThreadCPUTime);
         done.reads += ROUND;
         let is_whole = started.elapsed().as_secs_f64() <= (now - before) * INTERRUPTED;
-        let all_ran = || rounds(cores).iter().zip(&others).enumerate().all(|(at, (now, then))| at == core || now > then);
+        let all_ran = || {
+            rounds(cores).iter().zip(&others).enumerate().all(|(at, (now, then))| at == core || now > then)
+        };
         if is_whole && all_ran() {
             done.together.0 += ROUND;
             done.together.1 += now - before;

@@ -1,7 +1,5 @@
 //! Load on a session server from one thread, in an open loop: a request leaves when it is due, whether or not earlier
 //! ones have been answered, and its latency counts from then on. Many requests are under way on each connection.
-//!
-//! Looks for answers all the time instead of waiting for them: it has its core for itself.
 
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
@@ -11,11 +9,16 @@ use std::time::{Duration, Instant};
 use distcache::frame::Direction;
 use distcache::message::Decoder;
 use distcache::request::Request;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 /// Bytes of one read.
 const INPUT: usize = 256 * 1024;
 /// Requests that wait for their answers on one connection when there is no rate.
 const WINDOW: usize = 64;
+/// Shortest wait: requests that are due within it leave together.
+const SHORTEST: Duration = Duration::from_micros(20);
+/// Longest wait, so that impatience is noticed.
+const LONGEST: Duration = Duration::from_millis(100);
 /// No answer for so long: give up.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -74,24 +77,29 @@ impl Load {
         let (mut sent, many) = (0, self.connections.len());
         while latencies.len() < latencies.capacity() {
             let now = Instant::now();
-            // A moment's worth at most, so that answers are seen soon.
-            for _ in 0..many * WINDOW {
+            let mut until = now + LONGEST;
+            while sent < count {
                 let due = match pace {
                     Pace::Full => now,
                     Pace::PerSecond(rate) => start + Duration::from_nanos(sent * 1_000_000_000 / rate),
                 };
                 let connection = &mut self.connections[sent as usize % many];
-                let is_full = pace == Pace::Full && connection.due.len() >= WINDOW;
-                if sent == count || due > now || is_full {
+                if due > now {
+                    until = due;
+                    break;
+                }
+                if pace == Pace::Full && connection.due.len() >= WINDOW {
                     break;
                 }
                 request(sent, &mut connection.output);
                 connection.due.push_back(due);
                 sent += 1;
             }
-            let before = latencies.len();
             for connection in &mut self.connections {
                 connection.send().map_err(|error| format!("sending: {error}"))?;
+            }
+            let before = latencies.len();
+            for connection in self.wait(until.saturating_duration_since(now).max(SHORTEST))? {
                 connection.receive(&mut latencies, &wanted)?;
             }
             if latencies.len() > before {
@@ -101,6 +109,21 @@ impl Load {
             }
         }
         Ok(Seen { seconds: start.elapsed().as_secs_f64(), latencies })
+    }
+
+    /// Waits for answers, or for room to send; the connections that have some.
+    fn wait(&mut self, longest: Duration) -> Result<impl Iterator<Item = &mut Connection>, String> {
+        let timeout = Timespec::try_from(longest).map_err(|error| error.to_string())?;
+        let interest = |connection: &Connection| match connection.output.is_empty() {
+            true => PollFlags::IN,
+            false => PollFlags::IN | PollFlags::OUT,
+        };
+        let mut polled: Vec<_> =
+            self.connections.iter().map(|each| PollFd::new(&each.stream, interest(each))).collect();
+        poll(&mut polled, Some(&timeout)).map_err(|error| error.to_string())?;
+        let ready: Vec<_> = polled.iter().map(|each| !(each.revents() - PollFlags::OUT).is_empty()).collect();
+        let ready = self.connections.iter_mut().zip(ready).filter(|(_, is_ready)| *is_ready);
+        Ok(ready.map(|(connection, _)| connection))
     }
 }
 

@@ -147,7 +147,9 @@ fn open(
     registry: &mut Registry,
 ) -> Cache {
     let store = store::open::<Http>(config, registry).expect("a store");
-    while store.reader().usage().unloaded > 0 {
+    // Loading goes on on threads of its own; nothing here waits for anything else.
+    let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+    while std::pin::pin!(store.loaded()).poll(&mut cx).is_pending() {
         std::thread::yield_now();
     }
     let parts = Parts { store, origin: origin.clone(), clock: clock.clone(), settings };

@@ -32,8 +32,8 @@ const SHELVES: usize = 16;
 const WITHIN: u32 = 27;
 /// The bit of a [`BodyId`] that says that the body has holes.
 const PART: u32 = 1 << 31;
-/// Records allocated together.
-const CHUNK: usize = 1024;
+/// Records allocated together: so many that what the allocator adds to a large piece does not count.
+const CHUNK: usize = 8192;
 
 /// Every complete body.
 pub(crate) struct Bodies {
@@ -131,18 +131,30 @@ impl Bodies {
         Self { shelves: (0..SHELVES).map(|_| Mutex::default()).collect() }
     }
 
-    /// One more entry names the body; one that is not known yet is taken to be on the disk, and counted in the quota.
-    pub(crate) fn enlist(&self, shared: &Shared, facts: Facts) -> BodyId {
-        let shelf_number = shelf_of(&facts.digest);
-        let mut shelf = self.shelves[shelf_number].lock();
-        let (number, is_new) = shelf.find_or_add(&facts);
-        shelf.record_mut(number).entries += 1;
-        drop(shelf);
-        if is_new {
-            shared.metrics.bodies.inc();
-            shared.quota.take_anyway(facts.length);
+    /// One more entry names each of these bodies; those that are not known yet are taken to be on the disk, and counted in
+    /// the quota. Many at once: where they belong is spread over much memory, and a lock for each would make the processor
+    /// wait for one place after the other.
+    pub(crate) fn enlist_all(&self, shared: &Shared, all: &[Facts]) -> Vec<BodyId> {
+        let mut ids = vec![BodyId::NONE; all.len()];
+        let mut order: Vec<u32> = (0..all.len() as u32).collect();
+        let shelf_at = |at: &u32| shelf_of(&all[*at as usize].digest);
+        order.sort_unstable_by_key(shelf_at);
+        let (mut count, mut bytes) = (0, 0);
+        for group in order.chunk_by(|one, next| shelf_at(one) == shelf_at(next)) {
+            let number_of_shelf = shelf_at(&group[0]);
+            let mut shelf = self.shelves[number_of_shelf].lock();
+            shelf.make_room_for(group.iter().map(|at| &all[*at as usize].digest));
+            for at in group.iter().map(|at| *at as usize) {
+                let (number, is_new) = shelf.find_or_add(&all[at]);
+                shelf.record_mut(number).entries += 1;
+                ids[at] = BodyId::new(number_of_shelf, number);
+                count += u64::from(is_new);
+                bytes += if is_new { all[at].length } else { 0 };
+            }
         }
-        BodyId::new(shelf_number, number)
+        shared.metrics.bodies.add(count);
+        shared.quota.take_anyway(bytes);
+        ids
     }
 
     /// While loading: there will be at most `most` bodies, and at most `times` as many as now: the tables need not grow in
@@ -326,6 +338,15 @@ impl Bodies {
 impl Shelf {
     fn find(&self, digest: &Digest) -> Option<u32> {
         self.table.find(hash(digest), |number| self.record(*number).digest == *digest).copied()
+    }
+
+    /// Makes room for those of these bodies that are not known. Looking at all of them first lets the processor wait for
+    /// many places of the table at once.
+    fn make_room_for<'a>(&mut self, digests: impl Iterator<Item = &'a Digest>) {
+        let new = digests.filter(|digest| self.find(digest).is_none()).count();
+        let Self { table, records, .. } = self;
+        let at = |number: &u32| hash(&records[*number as usize / CHUNK][*number as usize % CHUNK].digest);
+        table.reserve(new, at);
     }
 
     /// The number of a body, and whether it is new.

@@ -16,7 +16,7 @@ use crate::journal::{self, BodyRef, Log, OpenFault, Position, Put, Record, Repor
 use crate::recording::removal;
 use crate::store::Inner;
 use crate::waiters::WaitList;
-use crate::{Contents, Entry, OpenError};
+use crate::{Contents, Entry, Key, OpenError};
 
 /// How far the start is.
 #[derive(Default)]
@@ -114,6 +114,91 @@ fn next<C: Contents>(inner: &Inner<C>, taken: &[AtomicBool]) -> Option<usize> {
     }
 }
 
+/// Records whose bodies are enlisted together.
+const TOGETHER: usize = 2048;
+
+/// A part while its records are read.
+struct Reading<'a, C: Contents> {
+    inner: &'a Inner<C>,
+    loader: Loader<'a, Arc<Entry<C>>, C::Refusal>,
+    /// Records that wait until there are enough of them; all others come after these.
+    waiting: Vec<Waiting>,
+    facts: Vec<Facts>,
+    order: Vec<InOrder>,
+    /// Parts of bodies that cannot be trusted.
+    forgotten: Vec<Key>,
+}
+
+struct Waiting {
+    key: Key,
+    position: Position,
+    deadline: u32,
+}
+
+impl<'a, C: Contents> Reading<'a, C> {
+    fn new(inner: &'a Inner<C>, part: usize) -> Self {
+        let mut loader = inner.index.loader(part);
+        let expected = inner.stage.entries.load(Ordering::Relaxed);
+        loader.expect(expected);
+        let order = Vec::with_capacity(expected);
+        Self { inner, loader, waiting: Vec::new(), facts: Vec::new(), order, forgotten: Vec::new() }
+    }
+
+    fn take(&mut self, position: Position, record: Record<'_>) {
+        match record {
+            Record::Put(put) => match put.body {
+                BodyRef::Whole { digest, length } => {
+                    self.waiting.push(Waiting { key: put.key, position, deadline: put.deadline });
+                    self.facts.push(Facts { digest, length, epoch: put.epoch });
+                    if self.waiting.len() == TOGETHER {
+                        self.enlist();
+                    }
+                }
+                BodyRef::Part { id, ref extents, .. } => {
+                    self.enlist();
+                    let received = extents.contiguous_end(0);
+                    match self.take_part(position, &put, (id, received)) {
+                        Some(number) => self.order.push(InOrder { number, position, length: received }),
+                        None => self.forgotten.push(put.key),
+                    }
+                }
+            },
+            Record::Removed(key) => {
+                self.enlist();
+                self.inner.let_go(self.loader.forget(&key));
+            }
+        }
+    }
+
+    /// Puts what waits into the index.
+    fn enlist(&mut self) {
+        let bodies = self.inner.shared.bodies.enlist_all(&self.inner.shared, &self.facts);
+        for ((waiting, facts), body) in self.waiting.drain(..).zip(self.facts.drain(..)).zip(bodies) {
+            let Waiting { key, position, deadline } = waiting;
+            let record = Recorded { position, body };
+            let (number, before) = self.loader.put(&key, Loaded { record, deadline });
+            self.inner.let_go(before);
+            self.order.push(InOrder { number, position, length: facts.length });
+        }
+    }
+
+    /// A part of a clean epoch is there again; any other one is forgotten, and its file found as a stray.
+    fn take_part(&mut self, position: Position, put: &Put<'_>, (id, received): (u64, u64)) -> Option<Number> {
+        let shared = &self.inner.shared;
+        if !shared.is_trusted(put.epoch) || received == 0 {
+            self.inner.let_go(self.loader.forget(&put.key));
+            return None;
+        }
+        shared.metrics.bodies.inc();
+        shared.quota.take_anyway(received);
+        let body = shared.bodies.add_part(id, received, put.epoch);
+        let record = Recorded { position, body };
+        let (number, before) = self.loader.put(&put.key, Loaded { record, deadline: put.deadline });
+        self.inner.let_go(before);
+        Some(number)
+    }
+}
+
 /// A record in the order of the log.
 struct InOrder {
     number: Number,
@@ -143,32 +228,11 @@ impl<C: Contents> Inner<C> {
 
     fn read_part(&self, part: usize) -> Result<(Log, Report), OpenFault> {
         let (disk, directory) = (self.shared.disk(), self.shared.directory.index());
-        let mut loader = self.index.loader(part);
-        let expected = self.stage.entries.load(Ordering::Relaxed);
-        loader.expect(expected);
-        let (mut order, mut forgotten) = (Vec::with_capacity(expected), Vec::new());
-        let (mut log, report) = Log::open(disk, &directory, part as u8, |position, record| match record {
-            Record::Put(put) => {
-                let (digest, length) = match put.body {
-                    BodyRef::Whole { digest, length } => (digest, length),
-                    BodyRef::Part { id, ref extents, .. } => {
-                        let received = extents.contiguous_end(0);
-                        match self.load_part_record(&mut loader, position, &put, (id, received)) {
-                            Some(number) => order.push(InOrder { number, position, length: received }),
-                            None => forgotten.push(put.key),
-                        }
-                        return;
-                    }
-                };
-                let facts = Facts { digest, length, epoch: put.epoch };
-                let body = self.shared.bodies.enlist(&self.shared, facts);
-                let record = Recorded { position, body };
-                let (number, before) = loader.put(&put.key, Loaded { record, deadline: put.deadline });
-                self.let_go(before);
-                order.push(InOrder { number, position, length });
-            }
-            Record::Removed(key) => self.let_go(loader.forget(&key)),
-        })?;
+        let mut reading = Reading::new(self, part);
+        let (mut log, report) =
+            Log::open(disk, &directory, part as u8, |position, record| reading.take(position, record))?;
+        reading.enlist();
+        let Reading { mut loader, order, forgotten, .. } = reading;
         if self.stage.entries.swap(order.len(), Ordering::Relaxed) == 0 {
             self.shared.bodies.expect(order.len() * SHARDS, SHARDS);
         }
@@ -178,27 +242,6 @@ impl<C: Contents> Inner<C> {
             log.append(&removal(key));
         }
         Ok((log, report))
-    }
-
-    /// A part of a clean epoch is there again; any other one is forgotten, and its file found as a stray.
-    fn load_part_record(
-        &self,
-        loader: &mut Loader<'_, Arc<Entry<C>>, C::Refusal>,
-        position: Position,
-        put: &Put<'_>,
-        (id, received): (u64, u64),
-    ) -> Option<Number> {
-        if !self.shared.is_trusted(put.epoch) || received == 0 {
-            self.let_go(loader.forget(&put.key));
-            return None;
-        }
-        self.shared.metrics.bodies.inc();
-        self.shared.quota.take_anyway(received);
-        let body = self.shared.bodies.add_part(id, received, put.epoch);
-        let record = Recorded { position, body };
-        let (number, before) = loader.put(&put.key, Loaded { record, deadline: put.deadline });
-        self.let_go(before);
-        Some(number)
     }
 
     fn let_go(&self, before: Option<Recorded>) {

@@ -11,8 +11,9 @@ use crate::Key;
 use crate::bodies::BodyId;
 use crate::journal::Position;
 
-/// Slots allocated together: growing never copies and never doubles memory.
-const CHUNK: usize = 1024;
+/// Slots allocated together: growing never copies and never doubles memory. So many that what the allocator adds to a
+/// large piece does not count; what is not used yet is not resident.
+const CHUNK: usize = 8192;
 /// Stands for "none" in a slot.
 pub(super) const NONE: u32 = u32::MAX;
 /// Seconds that one step of "last used" stands for.
@@ -210,11 +211,11 @@ mod tests {
     #[test]
     fn numbers_are_dense_and_used_again_after_free() {
         let mut slots = Slots::default();
-        let numbers: Vec<u32> = (0..3000).map(|key| slots.add(Key::new([key as u8; 16]))).collect();
-        assert!(numbers.iter().copied().eq(0..3000));
-        assert_eq!(slots.end(), 3000);
+        let numbers: Vec<u32> = (0..20_000).map(|key| slots.add(Key::new([key as u8; 16]))).collect();
+        assert!(numbers.iter().copied().eq(0..20_000));
+        assert_eq!(slots.end(), 20_000);
         slots.free(7);
         assert_eq!(slots.add(Key::new([1; 16])), 7);
-        assert_eq!(slots.add(Key::new([1; 16])), 3000);
+        assert_eq!(slots.add(Key::new([1; 16])), 20_000);
     }
 }
