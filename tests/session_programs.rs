@@ -122,7 +122,9 @@ async fn a_daemon_is_open_when_its_first_process_ends() {
     let started = run("dc_server", &args).await;
     assert!(started.status.success(), "{}", said(&started));
     let text = fs::read_to_string(&pidfile).expect("a pidfile");
-    let daemon = pid(text.parse().expect("a number and no newline"));
+    let leftover = Leftover(pid(text.trim().parse().expect("a number")));
+    let daemon = leftover.0;
+    assert_eq!(text, text.trim());
     let proc = Path::new("/proc").join(&text);
     if is_root() {
         // Its links belong to root, because it cannot be dumped.
@@ -144,6 +146,16 @@ async fn a_daemon_is_open_when_its_first_process_ends() {
     guarded("the daemon to end", async { while test_kill_process(daemon).is_ok() && !is_zombie(&text) {} })
         .await;
     assert!(pidfile.exists() && directory.path().join("server").exists(), "both stay, as they always did");
+}
+
+/// A daemon that must not outlive a test that fails.
+struct Leftover(rustix::process::Pid);
+
+impl Drop for Leftover {
+    fn drop(&mut self) {
+        // Mostly it has ended as it should.
+        let _ = kill_process(self.0, Signal::KILL);
+    }
 }
 
 /// Ended, and its new parent has not looked yet.

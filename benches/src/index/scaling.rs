@@ -56,7 +56,7 @@ pub(super) fn measure(writer: &Writer<Plain>, readers: usize) -> Result<Vec<(&'s
             })
             .collect();
         let changing = scope.spawn(|| change(writer, &is_over));
-        thread::sleep(TIME);
+        wait(TIME);
         is_over.store(true, Ordering::Relaxed);
         let done: Vec<_> = threads.into_iter().filter_map(|thread| thread.join().ok()?.ok()).collect();
         (done, changing.join().unwrap_or(0))
@@ -125,7 +125,12 @@ fn change(writer: &Writer<Plain>, is_over: &AtomicBool) -> u64 {
             writer.replace_head(&entry, entries::head(number));
         }
         changes += 1;
-        thread::sleep(PAUSE);
+        wait(PAUSE);
     }
     changes
+}
+
+#[expect(clippy::disallowed_methods, reason = "a measurement takes its time")]
+fn wait(time: Duration) {
+    thread::sleep(time);
 }

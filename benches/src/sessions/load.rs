@@ -16,7 +16,7 @@ const INPUT: usize = 256 * 1024;
 /// Requests that wait for their answers on one connection when there is no rate.
 const WINDOW: usize = 64;
 /// Shortest wait: requests that are due within it leave together.
-const SHORTEST: Duration = Duration::from_micros(20);
+const SHORTEST: Duration = Duration::from_micros(100);
 /// Longest wait, so that impatience is noticed.
 const LONGEST: Duration = Duration::from_millis(100);
 /// No answer for so long: give up.

@@ -294,18 +294,12 @@ impl Bodies {
 
     /// The lengths of the bodies whose files are in `bodies/<first>/` and for which `is` says so of the epoch.
     pub(crate) fn in_directory(&self, first: u8, is: impl Fn(u32) -> bool) -> HashMap<Digest, u64> {
-        let mut found = HashMap::new();
-        for shelf in &self.shelves {
-            let shelf = shelf.lock();
-            let records = shelf.table.iter().map(|number| shelf.record(*number));
-            let wanted = records.filter(|record| {
-                record.digest.as_bytes()[0] == first
-                    && is(record.epoch)
-                    && part_of_name(&record.digest).is_none()
-            });
-            found.extend(wanted.map(|record| (record.digest, record.length)));
-        }
-        found
+        let shelf = self.shelves[shelf_of_directory(first)].lock();
+        let records = shelf.table.iter().map(|number| shelf.record(*number));
+        let wanted = records.filter(|record| {
+            record.digest.as_bytes()[0] == first && is(record.epoch) && part_of_name(&record.digest).is_none()
+        });
+        wanted.map(|record| (record.digest, record.length)).collect()
     }
 
     /// While loading: one entry less names the body, whose file, if nobody names it, is found as a stray later.
@@ -446,11 +440,17 @@ impl Record {
     }
 }
 
+/// A shelf has the bodies of 16 directories: who compares one of those with its names looks at one shelf only.
 fn shelf_of(digest: &Digest) -> usize {
-    digest.as_bytes()[31] as usize % SHELVES
+    shelf_of_directory(digest.as_bytes()[0])
 }
 
+fn shelf_of_directory(first: u8) -> usize {
+    (usize::from(first) * SHELVES) >> 8
+}
+
+/// The end of a digest: its beginning is what the shelf is chosen by, and that of a part's name is nothing but zeros.
 fn hash(digest: &Digest) -> u64 {
-    let (half, _) = digest.as_bytes().split_first_chunk().expect("a digest has 32 bytes");
-    u64::from_le_bytes(*half)
+    let (_, end) = digest.as_bytes().split_last_chunk().expect("a digest has 32 bytes");
+    u64::from_be_bytes(*end)
 }

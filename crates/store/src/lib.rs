@@ -18,6 +18,7 @@
 mod bodies;
 mod body;
 mod claim;
+mod config;
 mod digest;
 mod entry;
 pub mod eviction;
@@ -58,6 +59,7 @@ mod warming;
 
 pub use body::{Body, BodyReader, BodyState, Chunk, FileRange};
 pub use claim::{Access, BodySpec, Claim, Decision, Flight, Part, Refused};
+pub use config::{Config, OpenError};
 pub use digest::{Digest, InvalidDigest};
 pub use entry::{Contents, Entry};
 pub use failure::{Blame, Failure, Retry};
@@ -67,4 +69,4 @@ pub use files::disk::{Disk, Kind, Listed, RealDisk};
 pub use fill::Fill;
 pub use key::Key;
 pub use offline::{DirectoryLock, Recorded, RecordedBody, Scanned, body_path, lock, part_path, scan};
-pub use store::{Config, IsPinned, OpenError, Reader, ScrubReport, Usage, Viewed, Writer, open};
+pub use store::{IsPinned, Reader, ScrubReport, Usage, Viewed, Writer, open};
