@@ -62,10 +62,11 @@ fn verdicts_of_a_phase_that_is_over_are_void() {
     let (breaker, clock) = breaker(1);
     let (late, later) = (breaker.admit().expect("closed"), breaker.admit().expect("closed"));
     fail(&breaker);
-    late.succeeded();
-    assert!(!breaker.is_closed(), "an old success proves nothing");
     clock.advance(Duration::from_millis(100));
-    breaker.admit().expect("the pause is over").succeeded();
+    let probe = breaker.admit().expect("the pause is over");
+    late.succeeded();
+    assert!(!breaker.is_closed() && breaker.admit().is_none(), "an old success proves nothing");
+    probe.succeeded();
     later.failed();
     assert!(breaker.is_closed(), "nor does an old failure");
 }

@@ -33,9 +33,10 @@ async fn recovered(store: &Arc<dyn SessionStore>, clock: &ManualClock) {
 #[tokio::test]
 async fn one_that_is_down_from_the_start_is_given_up_and_used_once_it_is_there() {
     let mut server = RedisServer::down(&[]);
-    let (redis, store, clock) = with_clock(settings(server.url()));
-    for _ in 0..redis.breaker().opened() + 5 {
-        assert_eq!(add(&*store, b"id", b"session").await, Err(StoreError::Unavailable));
+    let (redis, store, clock) = with_clock(RedisSettings { timeout: 10 * HANG, ..settings(server.url()) });
+    for _ in 0..5 {
+        let answer = timeout(HANG, add(&*store, b"id", b"session")).await;
+        assert_eq!(answer.expect("nobody waits for more than an attempt"), Err(StoreError::Unavailable));
     }
     assert!(!redis.breaker().is_closed());
     assert!(matches!(store.have(b"id"), Answer::Ready(Err(StoreError::Unavailable))), "not even tried");
@@ -117,6 +118,8 @@ async fn one_that_sleeps_is_an_answer_in_time_and_its_connection_is_given_up() {
     assert_eq!(redis.metrics().connected.get(), 0);
     server.signal(Signal::CONT);
     recovered(&store, &clock).await;
+    redis.link.doubt(1, false);
+    assert_eq!(redis.metrics().connected.get(), 1, "a late doubt is about the connection before");
 }
 
 #[tokio::test]

@@ -46,6 +46,7 @@ async fn a_cluster_serves_every_operation_and_may_die_and_come_back() {
         }
     };
     timeout(Duration::from_secs(300), back).await.expect("it comes back");
+    assert!(redis.metrics().connects.get() >= 2, "begun anew");
 }
 
 #[tokio::test]
