@@ -82,12 +82,12 @@ fn load(directory: &Path, threads: usize) -> Result<(), String> {
     std::process::exit(0);
 }
 
-/// A store whose entries with bodies are warm.
+/// A store whose entries with bodies are warm, and in which nothing more goes on.
 fn warm(directory: &Path) -> Result<Writer<Plain>, String> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let writer = open(directory, threads, &mut Registry::default())?;
     let reader = writer.reader();
-    block_on(reader.loaded());
+    block_on(writer.loaded());
     for number in 0..WITH_BODY {
         block_on(reader.find(&entries::key(number))).ok_or_else(|| format!("entry {number} is not there"))?;
     }
@@ -105,8 +105,6 @@ fn reads(directory: &Path, readers: usize) -> Result<(), String> {
 /// What a hit on a small body in memory allocates and costs on the store's side.
 fn hits(directory: &Path) -> Result<(), String> {
     let writer = warm(directory)?;
-    // Others would allocate meanwhile.
-    block_on(writer.loaded());
     let reader = writer.reader();
     hit(&reader, 0)?;
     let begun = seconds(ClockId::ThreadCPUTime);
