@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use scenarios::{counted, impatient, metric};
+use scenarios::{counted, impatient, metric, settled};
 use testkit::client::Ending;
 use testkit::content::content;
 use testkit::node::{Node, fetch_target};
@@ -26,6 +26,8 @@ async fn status_has_every_field_that_kisscache_has() {
     node.fetch(&origin.url("/f")).await.expect(200);
     node.fetch(&origin.url("/f")).await.expect(200);
     node.fetch(&origin.url("/missing")).await.expect(404);
+    // The client has its bytes a moment before the object counts as complete.
+    settled(&node).await;
     let answer = node.get("/api/v1/status/").await.expect(200);
     assert!(answer.header("content-type").is_some_and(|kind| kind.starts_with("application/json")));
     let status: serde_json::Value = serde_json::from_slice(&answer.body).expect("JSON");

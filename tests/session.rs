@@ -1,6 +1,8 @@
 //! The session programs of the built binary under their classic names, and a raw peer that speaks the protocol in bytes.
 
+use std::fs;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{ExitStatus, Output as Ended, Stdio};
 
@@ -43,6 +45,37 @@ pub async fn server(listen: &str) -> Running {
 pub async fn client(listen: &str, server: &str) -> Running {
     let args = ["-listen", listen, "-server", server, "-retry", "20", "--metrics", "127.0.0.1:0"];
     start("dc_client", &args).await
+}
+
+/// A redis-server on a socket; killed when dropped. `None` when there is no such program, which CI does not accept.
+pub async fn redis(directory: &Path) -> Option<Child> {
+    let mut command = Command::new("redis-server");
+    command.args(["--port", "0", "--save", "", "--appendonly", "no", "--unixsocket"]);
+    command.arg(directory.join("redis")).arg("--dir").arg(directory);
+    let child = match command.stdout(Stdio::null()).kill_on_drop(true).spawn() {
+        Ok(child) => child,
+        Err(error) if std::env::var_os("CI").is_none() => {
+            eprintln!("skipped: redis-server: {error}");
+            return None;
+        }
+        Err(error) => panic!("redis-server: {error}"),
+    };
+    let path = directory.join("redis").display().to_string();
+    let open = async {
+        while Peer::try_connect(&format!("UNIX:{path}")).await.is_none() {
+            tokio::task::yield_now().await;
+        }
+    };
+    guarded("redis-server to listen", open).await;
+    Some(child)
+}
+
+/// The URL of that redis-server, and the file of a key to seal sessions with.
+pub fn redis_store(directory: &Path) -> [String; 2] {
+    let key = directory.join("key");
+    fs::write(&key, "5a".repeat(32)).expect("written");
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).expect("ours");
+    [format!("redis+unix://{}", directory.join("redis").display()), key.display().to_string()]
 }
 
 /// Runs a program to its end.

@@ -17,7 +17,7 @@ use std::process::Stdio;
 use handshake::{Certificate, Handshake, VERSIONS, shake};
 use httpd::Httpd;
 use library::Library;
-use scenarios::session::{start, unix};
+use scenarios::session::{Peer, add, have, start, unix};
 use testkit::guarded;
 use testkit::node::workspace;
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -124,4 +124,47 @@ async fn a_session_of_one_httpd_resumes_on_the_other() {
     assert_eq!(shake(one.port, VERSIONS[0], &session).await, Handshake::Resumed);
     one.stop().await;
     two.stop().await;
+}
+
+/// httpd's own provider asks for less than a second; with `--min-ttl` its sessions live on.
+#[tokio::test]
+async fn with_a_floor_the_sessions_of_httpds_own_provider_resume_too() {
+    if !are_installed(&["cc", "make", "openssl", "apxs", "apache2"]) {
+        return;
+    }
+    let (directory, library, certificate) = prepare();
+    let at = directory.path();
+    let module = httpd::compile_module(&library, at);
+    let short = httpd::compile_short_timeouts(&library, at);
+    let sessions = unix(at, "sessions");
+    let listen = ["-listen", &sessions, "-sockperms", "666"];
+    let clock = start("dc_server", &["-listen", &unix(at, "clock")]).await;
+    for (floor, afterwards) in [(&[][..], Handshake::Full), (&["--min-ttl", "5min"], Handshake::Resumed)] {
+        let server = start("dc_server", &[&listen[..], floor].concat()).await;
+        let httpds = [("event", "one"), ("prefork", "two")].map(|(mpm, name)| {
+            let directory = at.join(format!("{name}{}", floor.len()));
+            let (library, module, certificate) = (&library, &module, &certificate);
+            let (short, sessions) = (&short, &sessions);
+            async move {
+                Httpd::start_with(Some(short), mpm, &directory, library, module, certificate, sessions).await
+            }
+        });
+        let [one, two] = httpds;
+        let (one, two) = (one.await, two.await);
+        let session = |version: &str| at.join(format!("{version}{}", floor.len()));
+        for version in VERSIONS {
+            assert_eq!(shake(one.port, version, &session(version)).await, Handshake::Full, "{version}");
+        }
+        // Longer than any of them lives by itself.
+        let mut peer = Peer::connect(&clock.address).await;
+        assert_eq!(peer.status(&add(1, 1000, b"a second", b"is over")).await, 0);
+        let over = async { while peer.status(&have(1, b"a second")).await == 0 {} };
+        guarded("a second", over).await;
+        for version in VERSIONS {
+            assert_eq!(shake(two.port, version, &session(version)).await, afterwards, "{version}");
+        }
+        one.stop().await;
+        two.stop().await;
+        assert!(server.stop().await.success());
+    }
 }

@@ -34,7 +34,7 @@ async fn help_is_no_failure_and_wrong_usage_is() {
     }
     let listen = ["-listen", "UNIX:/tmp/never"];
     let with = |more: &[&'static str]| [&listen[..], more].concat();
-    let cases: [(&str, Vec<&str>, &str); 24] = [
+    let cases: [(&str, Vec<&str>, &str); 28] = [
         ("dc_server", vec![], "listen"),
         ("dc_server", vec!["-listen"], "needs a value"),
         ("dc_server", vec!["-listen", "/tmp/no-prefix"], "UNIX:"),
@@ -46,12 +46,16 @@ async fn help_is_no_failure_and_wrong_usage_is() {
         ("dc_server", with(&["-nonsense"]), "-nonsense"),
         ("dc_server", with(&["nonsense"]), "nonsense"),
         ("dc_server", with(&["--max-bytes", "much"]), "size"),
+        ("dc_server", with(&["--max-bytes", "100"]), "at least 33920"),
         ("dc_server", with(&["--tls-certificate", "/none"]), "together"),
         ("dc_client", vec![], "server"),
         ("dc_client", vec!["-server", "IP:9001"], "host"),
         ("dc_client", vec!["-server", "UNIX:/a", "-connect", "UNIX:/b"], "exactly one"),
         ("dc_client", vec!["-server", "UNIX:/a", "-retry", "0"], "1 to 3600000"),
         ("dc_client", vec!["-server", "UNIX:/a", "-idle", "3600001"], "0 to 3600000"),
+        ("dc_client", vec!["-server", "TLS:localhost:1"], "--tls-ca"),
+        ("dc_test", vec!["-connect", "TLS:localhost:1"], "--tls-ca"),
+        ("dc_snoop", with(&["-server", "TLS:localhost:1"]), "--tls-ca"),
         ("dc_test", vec![], "connect"),
         ("dc_test", vec!["-connect", "UNIX:/none", "-datamin", "3"], "4"),
         ("dc_test", vec!["-connect", "UNIX:/none", "-datamin", "9", "-datamax", "8"], "datamin"),
@@ -167,8 +171,14 @@ fn is_zombie(process: &str) -> bool {
 async fn a_daemon_that_cannot_start_says_so_before_it_goes() {
     let directory = directory();
     let address = unix(directory.path(), "server");
+    let key = directory.path().join("key");
+    fs::write(&key, "5a".repeat(32)).expect("written");
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).expect("ours");
+    let key = shown(&key);
     for args in [
         &["-listen", "UNIX:/none/at/all"][..],
+        // What can never be a store.
+        &["-listen", &address, "--store-key", &key, "--store", "http://localhost/"],
         &["-listen", &address, "-pidfile", "/none/at/all"],
         &["-listen", &address, "-user", "no-such-user"],
         &["-listen", &address, "--metrics", "192.0.2.1:1"],
@@ -177,6 +187,7 @@ async fn a_daemon_that_cannot_start_says_so_before_it_goes() {
             let ended = run("dc_server", &[args, more].concat()).await;
             assert_eq!(ended.status.code(), Some(1), "{args:?}");
             let (said, cause) = (said(&ended), args.last().expect("one"));
+            let cause = if cause.starts_with("http:") { "URL" } else { cause };
             assert!(said.contains(cause), "no {cause} in {said}");
         }
     }

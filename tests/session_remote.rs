@@ -1,15 +1,12 @@
 //! Session programs across hosts: TLS between them, and a Redis behind them.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::Stdio;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use scenarios::session::{Peer, add, get, have, hex, passes, run, said, start, unix};
+use scenarios::session::{Peer, add, get, have, hex, passes, redis, redis_store, run, said, start, unix};
 use tempfile::TempDir;
 use testkit::guarded;
-use tokio::process::{Child, Command};
 
 fn directory() -> TempDir {
     tempfile::tempdir().expect("a directory")
@@ -63,38 +60,11 @@ async fn tls_lets_in_who_has_a_certificate_and_nobody_else() {
     assert!(proxy.stop().await.success() && server.stop().await.success());
 }
 
-/// A redis-server on a socket; killed when dropped. `None` when there is no such program, which CI does not accept.
-async fn redis(directory: &Path) -> Option<Child> {
-    let mut command = Command::new("redis-server");
-    command.args(["--port", "0", "--save", "", "--appendonly", "no", "--unixsocket"]);
-    command.arg(directory.join("redis")).arg("--dir").arg(directory);
-    let child = match command.stdout(Stdio::null()).kill_on_drop(true).spawn() {
-        Ok(child) => child,
-        Err(error) if std::env::var_os("CI").is_none() => {
-            eprintln!("skipped: redis-server: {error}");
-            return None;
-        }
-        Err(error) => panic!("redis-server: {error}"),
-    };
-    let path = directory.join("redis").display().to_string();
-    let open = async {
-        while Peer::try_connect(&format!("UNIX:{path}")).await.is_none() {
-            tokio::task::yield_now().await;
-        }
-    };
-    guarded("redis-server to listen", open).await;
-    Some(child)
-}
-
 #[tokio::test]
 async fn servers_share_sessions_through_redis_and_survive_its_death() {
     let directory = directory();
     let Some(mut first) = redis(directory.path()).await else { return };
-    let key = directory.path().join("key");
-    fs::write(&key, "5a".repeat(32)).expect("written");
-    fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).expect("ours");
-    let (key, url) =
-        (key.display().to_string(), format!("redis+unix://{}", directory.path().join("redis").display()));
+    let [url, key] = redis_store(directory.path());
     let [one, two] = [unix(directory.path(), "one"), unix(directory.path(), "two")];
     let store = ["--store", &url, "--store-key", &key, "--store-timeout", "5s", "--metrics", "127.0.0.1:0"];
     let one = start("dc_server", &[&["-listen", &one][..], &store].concat()).await;

@@ -14,6 +14,11 @@ const SMALL_BOUND: f64 = 0.85;
 /// CPU per gigabyte of ours at most this share of the best nginx.
 const LARGE_BOUND: f64 = 1.0;
 
+/// Longest bodies for which a bare loop runs beside the others: its one write takes them whole.
+const BARE: u64 = 16 * KIB;
+/// CPU per request of ours at most so many times that of a loop that only reads and writes.
+const BARE_BOUND: f64 = 1.35;
+
 struct Case {
     name: &'static str,
     file: &'static str,
@@ -61,6 +66,9 @@ fn compare(
     let mut all = servers::nginx_caches(origin.address)?;
     all.push(servers::standpipe(origin.address, cpu::SERVER_CORE)?);
     for case in cases {
+        if case.size <= BARE {
+            all.push(servers::bare(case.size)?);
+        }
         let mut samples = vec![Vec::new(); all.len()];
         for server in &all {
             ask(server, case, case.connections as u64 * 2)?;
@@ -78,6 +86,11 @@ fn compare(
         }
         let ratio = report.median(case.name, "standpipe") / report.best(case.name, "nginx");
         report.verdict(case.name, "CPU of ours / best nginx".to_owned(), ratio, bound);
+        if case.size <= BARE {
+            all.pop();
+            let ratio = report.median(case.name, "standpipe") / report.median(case.name, "bare epoll loop");
+            report.verdict(case.name, "CPU of ours / bare epoll loop".to_owned(), ratio, BARE_BOUND);
+        }
     }
     fs::remove_dir_all(root).map_err(|error| error.to_string())
 }

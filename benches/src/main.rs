@@ -6,6 +6,7 @@
 //! with others on traces, `cargo xtask bench index [--entries N]` measures its index. Results go to `benches/results/`.
 #![forbid(unsafe_code)]
 
+mod bare;
 mod client;
 mod cpu;
 mod followers;
@@ -69,6 +70,9 @@ fn run() -> Result<(), String> {
     let mut arguments = std::env::args().skip(1).peekable();
     if arguments.next_if(|first| first == "traces").is_some() {
         return traces::run(arguments, RESULTS);
+    }
+    if arguments.next_if(|first| first == "bare").is_some() {
+        return bare::serve(arguments);
     }
     if arguments.next_if(|first| first == "index").is_some() {
         return index::run(arguments, RESULTS);

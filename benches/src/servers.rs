@@ -126,6 +126,17 @@ fn nginx(name: &str, folder: &Path, address: SocketAddr, site: &str, cores: &str
     ready(Server { name: name.to_owned(), address, prefix: String::new(), child, folder: folder.to_owned() })
 }
 
+/// The least that a server can do, for bodies of this length.
+pub(crate) fn bare(length: u64) -> Result<Server, String> {
+    let folder = scratch(&format!("bare-{length}"))?;
+    let address = free_port()?;
+    let ours = std::env::current_exe().map_err(|error| error.to_string())?;
+    let mut command = pinned(cpu::SERVER_CORE, &ours.display().to_string());
+    command.args(["bare", &address.to_string(), &length.to_string()]);
+    let child = spawn(&mut command, Stdio::null())?;
+    ready(Server { name: "bare epoll loop".to_owned(), address, prefix: String::new(), child, folder })
+}
+
 /// Varnish with its default settings but for the size of its store.
 pub(crate) fn varnish(origin: SocketAddr) -> Result<Server, String> {
     let folder = scratch("varnish")?;

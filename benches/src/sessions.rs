@@ -5,24 +5,28 @@
 //! selector, on Debian 12 with two shared cores and a load average of 7 to 9; the best of three runs. So ours is held
 //! against them with its best run, too, and runs on both cores as they did; CPU for each operation is the steadier
 //! figure. Ours serves with one thread, as the C server does. Since the recorded figures are of another day, a bare loop
-//! that only waits, reads and answers runs beside ours: what it costs, no server of this shape can do without.
+//! that only waits, reads and answers runs beside ours, and a bare proxy that only hands bytes on: what they cost, no
+//! server and no proxy of this shape can do without.
 
 mod bare;
 mod load;
 mod programs;
+mod relay;
 mod room;
+mod scaling;
 
 use std::path::Path;
 
 use crate::report::{Report, Row};
 use crate::{Options, cpu, servers};
 use bare::Connect;
-use programs::Program;
+use programs::{Program, Threads};
 
 const C: &str = "C, recorded";
 const OURS: &str = "standpipe";
 const BARE: &str = "bare poll loop";
-/// CPU of ours at most so many times that of the bare loop.
+const BARE_PROXY: &str = "bare poll proxy";
+/// CPU of ours at most so many times that of the bare loop or the bare proxy.
 const BARE_BOUND: f64 = 1.25;
 
 /// What was measured on the C programs.
@@ -94,6 +98,7 @@ pub(crate) fn run(options: &Options, report: &mut Report) -> Result<(), String> 
     for case in &CASES {
         compare(case, &folder, options, report)?;
     }
+    scaling::measure(&folder, options, report)?;
     room::measure(&folder, options, report)?;
     std::fs::remove_dir_all(folder).map_err(|error| error.to_string())
 }
@@ -102,7 +107,7 @@ pub(crate) fn run(options: &Options, report: &mut Report) -> Result<(), String> 
 fn compare(case: &Case, folder: &Path, options: &Options, report: &mut Report) -> Result<(), String> {
     let unix = |name: &str| format!("UNIX:{}", folder.join(name).display());
     let at = if case.listen == Listen::Unix { unix("server") } else { "IP:127.0.0.1:0".to_owned() };
-    let server = Program::server(&at, cpu::BOTH_CORES, &["--sessions", "60000"])?;
+    let server = Program::server(&at, cpu::BOTH_CORES, Threads::One, &["--sessions", "60000"])?;
     let client = match case.listen {
         Listen::Client => Some(Program::client(&unix("client"), &server.address, cpu::BOTH_CORES)?),
         Listen::Unix | Listen::Tcp => None,
@@ -123,6 +128,9 @@ fn compare(case: &Case, folder: &Path, options: &Options, report: &mut Report) -
         }
         if let (Some(client), Some(before)) = (&client, before.1) {
             figures.client_cpu.push(micros(client.cpu() - before));
+            let relayed = relay::measure(folder, &server.address, operations, case.test)?;
+            figures.relayed.push(relayed.per_second);
+            figures.relay_cpu.push(relayed.cpu);
         }
     }
     figures.tell(case, report);
@@ -136,6 +144,9 @@ struct Figures {
     server_cpu: Vec<f64>,
     client_cpu: Vec<f64>,
     bare: Vec<f64>,
+    /// Through the bare proxy.
+    relayed: Vec<f64>,
+    relay_cpu: Vec<f64>,
 }
 
 impl Figures {
@@ -158,14 +169,14 @@ impl Figures {
             report.verdict(&name, "CPU, ours / bare poll loop".to_owned(), ratio, BARE_BOUND);
         }
         if let Some(client_cpu) = client_cpu {
+            report.add(row(case.name, BARE_PROXY, "operations/s", self.relayed));
             let name = format!("{}: client", case.name);
             both(report, &name, "CPU µs/operation", self.client_cpu, client_cpu);
-            report.verdict(
-                &name,
-                "CPU, ours / theirs".to_owned(),
-                report.median(&name, OURS) / client_cpu,
-                1.0,
-            );
+            report.add(row(&name, BARE_PROXY, "CPU µs/operation", self.relay_cpu));
+            let ours = report.median(&name, OURS);
+            report.verdict(&name, "CPU, ours / theirs".to_owned(), ours / client_cpu, 1.0);
+            let ratio = ours / report.median(&name, BARE_PROXY);
+            report.verdict(&name, "CPU, ours / bare poll proxy".to_owned(), ratio, BARE_BOUND);
         }
     }
 }

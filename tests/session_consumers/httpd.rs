@@ -29,6 +29,20 @@ pub(crate) fn compile_module(library: &Library, directory: &Path) -> PathBuf {
     directory.join(".libs/mod_socache_distcache.so")
 }
 
+/// Compiles what is preloaded for the lifetimes of httpd's own provider; where it is.
+pub(crate) fn compile_short_timeouts(library: &Library, directory: &Path) -> PathBuf {
+    let object = directory.join("short_timeouts.so");
+    let mut cc = std::process::Command::new("cc");
+    cc.args(["-shared", "-fPIC", "-Wall", "-Wextra", "-Werror", "-o"]).arg(&object);
+    cc.arg(format!("-I{}", library.prefix().join("include").display()));
+    cc.arg(workspace().join("tests/session_consumers/short_timeouts.c"));
+    // Loads the library with it, so that there is a next one.
+    run(cc
+        .arg(format!("-L{}", library.prefix().join("lib").display()))
+        .args(["-Wl,--no-as-needed", "-ldistcache"]));
+    object
+}
+
 /// A running httpd.
 pub(crate) struct Httpd {
     pub(crate) port: u16,
@@ -38,6 +52,19 @@ pub(crate) struct Httpd {
 impl Httpd {
     /// Starts one with this multi-processing module, in a directory of its own.
     pub(crate) async fn start(
+        mpm: &str,
+        directory: &Path,
+        library: &Library,
+        module: &Path,
+        certificate: &Certificate,
+        sessions: &str,
+    ) -> Self {
+        Self::start_with(None, mpm, directory, library, module, certificate, sessions).await
+    }
+
+    /// The same, with an object that is loaded before all libraries.
+    pub(crate) async fn start_with(
+        preloaded: Option<&Path>,
         mpm: &str,
         directory: &Path,
         library: &Library,
@@ -57,6 +84,7 @@ impl Httpd {
                 .args(["-D", "FOREGROUND", "-f"])
                 .arg(directory.join("httpd.conf"))
                 .env("LD_LIBRARY_PATH", library.prefix().join("lib"))
+                .envs(preloaded.map(|object| ("LD_PRELOAD", object)))
                 .stdin(Stdio::null())
                 // When it ends it signals its process group.
                 .process_group(0)

@@ -86,7 +86,7 @@ fn entry(number: u64) -> Made {
         false => (digest(number), spread(number) % (200 << 10)),
     };
     let (stored, deadline, heat) = (STORED, DEADLINE, spread(number) as u8);
-    Made { key: key(number), digest, length, stored, deadline, name: name(number), head: head(number), heat }
+    Made { key: key(number), digest, length, stored, deadline, name: name(number), head: head(number), heat, labels: Vec::new() }
 }
 
 fn digest(number: u64) -> Digest {

@@ -17,11 +17,23 @@ pub(super) struct Program {
     _stderr: BufReader<ChildStderr>,
 }
 
+/// How many threads serve.
+#[derive(Clone, Copy)]
+pub(super) enum Threads {
+    One,
+    /// One for each core that the server may use.
+    EveryCore,
+}
+
 impl Program {
-    /// `standpipe session serve` with one thread.
-    pub(super) fn server(listen: &str, cores: &str, more: &[&str]) -> Result<Self, String> {
+    /// `standpipe session serve`.
+    pub(super) fn server(listen: &str, cores: &str, threads: Threads, more: &[&str]) -> Result<Self, String> {
         let mut command = session("serve", cores);
-        command.args(["--listen", listen, "--threads", "1"]).args(more);
+        command.args(["--listen", listen]).args(more);
+        match threads {
+            Threads::One => command.args(["--threads", "1"]),
+            Threads::EveryCore => &mut command,
+        };
         Self::start(command)
     }
 

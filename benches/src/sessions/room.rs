@@ -7,7 +7,7 @@ use distcache::request::Request;
 
 use super::OURS;
 use super::load::{Load, Pace, Seen, encode, id};
-use super::programs::Program;
+use super::programs::{Program, Threads};
 use crate::Options;
 use crate::cpu::{self, Priority};
 use crate::report::Report;
@@ -28,6 +28,8 @@ const CONNECTIONS: usize = 16;
 const OVERHEAD_BOUND: f64 = 300.0;
 /// Microseconds.
 const P99_BOUND: f64 = 1000.0;
+/// CPU of a GET, large to small: a lookup does not grow with the store.
+const LOOKUP_BOUND: f64 = 1.25;
 /// CPU of an ADD to a full store, large to small, and full to not full: logarithmic, not linear, in the sessions.
 const EVICTION_BOUND: f64 = 2.0;
 
@@ -46,6 +48,9 @@ pub(super) fn measure(folder: &Path, options: &Options, report: &mut Report) -> 
         let p99 = report.median(&lookups(name, "p99"), OURS);
         report.verdict(name, format!("p99 of lookups at {RATE}/s, µs"), p99, P99_BOUND);
     }
+    let lookup = |name: &str| report.median(&lookups(name, "server"), OURS);
+    let ratio = lookup(large) / lookup(small);
+    report.verdict(large, format!("CPU of GET / with {small}"), ratio, LOOKUP_BOUND);
     let cost = |name: &str| report.median(&full(name), OURS);
     let (to_small, to_room) = (cost(large) / cost(small), cost(large) / report.median(&filling(large), OURS));
     report.verdict(large, "CPU of ADD to a full store / to a small one".to_owned(), to_small, EVICTION_BOUND);
@@ -81,8 +86,12 @@ impl<'a> Round<'a> {
     fn start(folder: &Path, name: &'a str, sessions: u64) -> Result<Self, String> {
         let listen = format!("UNIX:{}", folder.join("room").display());
         let most = sessions.to_string();
-        let server =
-            Program::server(&listen, cpu::SERVER_CORE, &["--sessions", &most, "--max-bytes", "8GiB"])?;
+        let server = Program::server(
+            &listen,
+            cpu::SERVER_CORE,
+            Threads::One,
+            &["--sessions", &most, "--max-bytes", "8GiB"],
+        )?;
         let load = Load::connect(&server.address, CONNECTIONS)?;
         Ok(Self { name, sessions, server, load })
     }

@@ -16,7 +16,7 @@ use store::Failure;
 pub(crate) use self::passage::Stream;
 use self::passage::{Flow, Passage};
 use crate::answer::{Choice, Selection, frame, seconds_left, select};
-use crate::fill::{self, LiveFill, Response, Turn, declared_length, draining};
+use crate::fill::{self, Asking, LiveFill, Response, Turn, declared_length, draining};
 use crate::head::{Wish, insert_age};
 use crate::lookup::VERIFIED_FIRST;
 use crate::{Answer, Cache, Error, Head, Kind, Method, Outcome, Payload, Refusal, Request, Source};
@@ -66,7 +66,7 @@ impl Cache {
         if let Some(coming) = self.ask_for_part(request).await? {
             return Ok(coming);
         }
-        let response = fill::open_unconditionally(&self.inner, &request.target).await?;
+        let response = fill::open_unconditionally(&self.inner, &Asking::object(&request.target)).await?;
         self.whole(request, response)
     }
 
@@ -81,7 +81,7 @@ impl Cache {
             return Ok(None);
         };
         let fields = HeaderMap::from_iter([(RANGE, range)]);
-        match fill::first_answer(&self.inner, fill::request(&request.target, fields)).await {
+        match fill::first_answer(&self.inner, Asking::object(&request.target).with(fields)).await {
             Ok(response) if response.answer.status == StatusCode::OK => {
                 self.whole(request, response).map(Some)
             }
@@ -123,7 +123,9 @@ impl Cache {
 
     fn head(&self, request: &Request, response: &Response) -> Head {
         let keep_until = self.inner.clock.now().after(request.keep);
-        Head::sent(response.answered(), Wish { keep_until, stale_for: self.inner.settings.stale_if_error })
+        let (fields, terms) = response.object(&Asking::object(&request.target));
+        let wish = Wish { keep_until, stale_for: self.inner.settings.stale_if_error };
+        Head::sent(response.answered(), fields, terms, wish)
     }
 
     async fn pass(
@@ -152,7 +154,7 @@ impl Cache {
             let (passage, mut stream) = Passage::new(start, range, expected);
             let flow = Flow {
                 inner: self.inner.clone(),
-                target: request.target.clone(),
+                asking: Asking::object(&request.target),
                 head,
                 total,
                 passage,

@@ -7,11 +7,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus_client::registry::Registry;
+use tokio::sync::Semaphore;
 
+use crate::exchange::Unstorables;
+use crate::explain::{Answers, Watched};
 use crate::fill::{Limits, Live, Turns};
 use crate::metrics::{FillResult, Metrics};
 use crate::negative::Negatives;
 use crate::pins::Pins;
+use crate::prewarm::Prewarms;
+use crate::purge::labels;
 use crate::{Clock, Head, Origin, Refusal, Settings};
 
 /// What the cache keeps in the store.
@@ -31,6 +36,14 @@ impl store::Contents for Http {
 
     fn deadline(head: &Head) -> u32 {
         head.deadline()
+    }
+
+    fn labels(secret: &[u8; 32], name: &str, head: &Head) -> Vec<u64> {
+        labels::of(secret, name, head)
+    }
+
+    fn mark(head: &Head) {
+        head.mark();
     }
 }
 
@@ -83,12 +96,18 @@ pub(crate) struct Inner {
     pub(crate) settings: Settings,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) negatives: Negatives,
+    pub(crate) unstorables: Unstorables,
     pub(crate) pins: Pins,
     /// For fills.
     pub(crate) turns: Turns,
     /// For requests that are answered past the store: those who read slowly must not keep fills away.
     pub(crate) bypass_turns: Turns,
     pub(crate) live: Live,
+    /// What origins have answered lately.
+    pub(crate) answers: Arc<Answers>,
+    /// For looks at all entries.
+    pub(crate) walks: Arc<Semaphore>,
+    pub(crate) prewarms: Prewarms,
 }
 
 impl Cache {
@@ -96,6 +115,7 @@ impl Cache {
     pub fn new(parts: Parts, registry: &mut Registry) -> Self {
         let Parts { store, origin, clock, settings } = parts;
         let metrics = Metrics::register(registry);
+        let answers = Arc::new(Answers::new(settings.operators.remembered_keys));
         let limits = |key: &'static str, most: usize| Limits {
             most,
             most_waiting: settings.max_waiting_fills,
@@ -105,6 +125,7 @@ impl Cache {
         let inner = Inner {
             reader: store.reader(),
             negatives: Negatives::new(&settings, Arc::clone(&metrics)),
+            unstorables: Unstorables::new(&settings),
             pins: Pins::default(),
             turns: Turns::new(limits("fill.max", settings.max_fills), metrics.waiting.clone()),
             bypass_turns: Turns::new(
@@ -112,8 +133,11 @@ impl Cache {
                 metrics.bypasses_waiting.clone(),
             ),
             live: Live::new(),
+            walks: Arc::new(Semaphore::new(settings.operators.max_walks)),
+            prewarms: Prewarms::default(),
+            origin: Watched::new(origin, &answers, &clock),
+            answers,
             store,
-            origin,
             clock,
             settings,
             metrics,
@@ -124,7 +148,7 @@ impl Cache {
     /// Forgets the object (and any remembered refusal); those who read it go on. Says whether there was one.
     pub async fn delete(&self, key: &store::Key) -> bool {
         self.inner.negatives.forget_all(*key);
-        self.inner.store.remove(key).await
+        self.remove_all(key).await
     }
 
     /// Begins to compare every stored body with its digest, reading at most so many bytes a second; what is damaged is

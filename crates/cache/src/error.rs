@@ -7,6 +7,7 @@ use http::{HeaderValue, StatusCode};
 use store::{Blame, Failure, Retry};
 
 use crate::Outcome;
+use crate::policy::Unstorable;
 
 /// Why there is no object. One enum for cache and origins; `doors` maps it to the wire in one place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -35,8 +36,14 @@ pub enum Kind {
     DigestMismatch,
     /// The object changed at the origin in the middle of a transfer.
     ObjectChanged,
+    /// The client's request content broke off or came too slowly.
+    ContentBroken,
     /// Too many requests wait for this origin.
     OriginQueueFull,
+    /// The answer to the request may not be stored, for this reason: it cannot be shared.
+    NotStorable(Unstorable),
+    /// The request takes nothing but what is stored.
+    NotCached,
     /// The store has no room.
     NoSpace,
     /// The object is longer than all that the store may take.
@@ -78,7 +85,10 @@ impl Kind {
             Self::Loop => "loop",
             Self::DigestMismatch => "digest_mismatch",
             Self::ObjectChanged => "object_changed",
+            Self::ContentBroken => "content_broken",
             Self::OriginQueueFull => "origin_queue_full",
+            Self::NotStorable(why) => why.as_str(),
+            Self::NotCached => "only_if_cached",
             Self::NoSpace => "no_space",
             Self::ObjectTooLarge => "object_too_large",
             Self::DiskError => "disk_error",
@@ -90,7 +100,9 @@ impl Kind {
     /// Who is to blame.
     pub const fn blame(self) -> Blame {
         match self {
-            Self::OriginForbidden | Self::UrlInvalid | Self::Loop => Blame::Client,
+            Self::OriginForbidden | Self::UrlInvalid | Self::Loop | Self::ContentBroken | Self::NotCached => {
+                Blame::Client
+            }
             Self::NoSpace
             | Self::ObjectTooLarge
             | Self::DiskError

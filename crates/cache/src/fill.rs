@@ -20,8 +20,9 @@ use store::{Claim, Entry};
 use tokio::sync::oneshot;
 
 pub(crate) use live::{Live, LiveFill};
-pub(crate) use opening::{Response, first_answer, open_unconditionally, request};
-pub(crate) use task::{declared_length, promised};
+pub(crate) use opening::{Asking, Response, first_answer, open_unconditionally};
+pub(crate) use resume::rest;
+pub(crate) use task::{Grower, Growing, declared_length, promised, store_error};
 pub(crate) use transfer::{Cut, Segment, Sink, Transfer};
 pub(crate) use turns::{Limits, Turn, Turns};
 
@@ -52,7 +53,7 @@ pub(crate) fn start(
     let (tell, verdict) = oneshot::channel();
     let job = task::Job {
         inner: Arc::clone(inner),
-        target: Arc::clone(&request.target),
+        asking: Asking::object(&request.target),
         keep: request.keep,
         expected: request.expected,
         tell,

@@ -1,31 +1,44 @@
 //! [`Head`]: what is known about one URL besides its bytes, and the rules for what is kept of an origin's fields.
 //!
 //! A head is made once, when the origin answers, and holds everything a hit needs in the form in which it is
-//! sent; a hit parses and formats nothing but its age. Heads never change, except for the time until which the
-//! object is wanted, which only grows, and the body's end, which is noted when it is first seen: from then on a hit
+//! sent; a hit parses and formats nothing but its age. It serves both kinds of doors: the fetch door, which takes objects
+//! for its own time and without the fields of their site, and sites and proxies, which go by RFC 9111 and take all fields.
+//! Heads never change, except for the time until which the
+//! object is wanted, which only grows, the mark of a purge, and the body's end, which is noted when it is first seen: from then on a hit
 //! takes no lock of the body. Knows no clock.
 
 mod codec;
 
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use http::header::{
-    ACCEPT_RANGES, AGE, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LOCATION, DATE, ETAG, EXPIRES,
-    LAST_MODIFIED, VARY,
+    ACCEPT_RANGES, AGE, CACHE_CONTROL, CONTENT_LOCATION, DATE, ETAG, EXPIRES, LAST_MODIFIED, VARY,
 };
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use protocols::http::conditional::Validators;
 use protocols::http::{age, date, digest, hop};
 use store::{Body, Digest};
 
 use crate::Timestamp;
+use crate::exchange::{Selecting, Variants};
+use crate::policy::{Freshness, fields};
 
 /// What is known about one URL besides its bytes.
 pub struct Head {
-    /// Fields of the origin that are kept, in order, and `Accept-Ranges`: ready to be sent with the whole object.
+    /// Status of the answer that brought the bytes; the fetch door knows 200 only.
+    pub status: StatusCode,
+    /// Fields of the origin that describe the object, in order, and `Accept-Ranges`: ready to be sent with all of it.
     pub headers: HeaderMap,
+    /// All other end-to-end fields, which only clients of the origin's own site or of the proxy get.
+    pub(crate) of_site: HeaderMap,
+    /// What RFC 9111 makes of it; `None`: only the fetch door may use it.
+    pub(crate) freshness: Option<Freshness>,
+    /// Which requests it answers, when that depends on their fields.
+    pub(crate) selecting: Option<Selecting>,
+    /// There is no object under this key, but several, each under a key of its own.
+    pub(crate) variants: Option<Box<Variants>>,
     /// When the origin last confirmed the object.
     pub validated_at: Timestamp,
     /// `Age` at that moment (RFC 9111 4.2.3).
@@ -42,10 +55,16 @@ pub struct Head {
     keep_until: AtomicU64,
     /// How long after that it may still stand in for an origin that is down, in whole seconds, rounded up.
     stale_for: u64,
+    /// Whether the object was purged softly since the origin confirmed it.
+    is_marked: AtomicBool,
 }
 
 /// What a head consists of besides its fields.
 struct Facts {
+    status: StatusCode,
+    freshness: Option<Freshness>,
+    selecting: Option<Selecting>,
+    variants: Option<Box<Variants>>,
     validated_at: Timestamp,
     initial_age: Duration,
     confirmed: Confirmation,
@@ -53,6 +72,7 @@ struct Facts {
     keep_until: u64,
     /// Seconds.
     stale_for: u64,
+    is_marked: bool,
 }
 
 /// How long an object is wanted.
@@ -82,9 +102,18 @@ pub(crate) struct Complete {
     pub(crate) repr_digest: HeaderValue,
 }
 
+/// What RFC 9111 makes of an answer.
+#[derive(Default)]
+pub(crate) struct Terms {
+    pub(crate) freshness: Option<Freshness>,
+    pub(crate) selecting: Option<Selecting>,
+}
+
 /// An origin's answer as far as a head is made from it.
 #[derive(Clone, Copy)]
 pub(crate) struct Answered<'a> {
+    /// Its status.
+    pub(crate) status: StatusCode,
     /// Its fields.
     pub(crate) headers: &'a HeaderMap,
     /// When the request left.
@@ -94,48 +123,95 @@ pub(crate) struct Answered<'a> {
 }
 
 impl Head {
-    /// The head of an object that the origin just began to send.
-    pub(crate) fn sent(answered: Answered<'_>, wish: Wish) -> Self {
-        let mut headers = HeaderMap::with_capacity(answered.headers.len() + 8);
-        keep_fields(answered.headers, &mut headers, |_| true);
-        Self::made(headers, answered, Confirmation::Sent, wish)
+    /// The head of an object that the origin just began to send. `fields` are those to be kept.
+    pub(crate) fn sent(answered: Answered<'_>, fields: HeaderMap, terms: Terms, wish: Wish) -> Self {
+        Self::made(fields, answered, Confirmation::Sent, terms, wish)
     }
 
-    /// This head after the origin confirmed it with a 304: each field of the answer replaces the stored ones of
-    /// that name (RFC 9111 section 3.2), but those that belong to the stored bytes stay.
-    pub(crate) fn confirmed(&self, answered: Answered<'_>, wish: Wish) -> Self {
-        self.updated(answered, Confirmation::NotModified, wish)
+    /// The fields of this head after the origin confirmed it with a 304 or sent more of it with a 206 (RFC 9111 sections
+    /// 3.2 and 3.4).
+    pub(crate) fn fields_after(&self, answer: &HeaderMap) -> HeaderMap {
+        fields::stored(&fields::updated(&self.all_fields(), answer), &fields::Excluded::default())
     }
 
-    /// This head, of a part, after the origin sent the rest with a 206: as with a 304 (RFC 9111 section 3.4).
-    pub(crate) fn continued(&self, answered: Answered<'_>, wish: Wish) -> Self {
-        self.updated(answered, Confirmation::Continued, wish)
+    /// This head after the origin confirmed it, with the fields of [`fields_after`](Self::fields_after).
+    pub(crate) fn confirmed(
+        &self,
+        answered: Answered<'_>,
+        fields: HeaderMap,
+        freshness: Option<Freshness>,
+        wish: Wish,
+    ) -> Self {
+        self.updated(answered, fields, Confirmation::NotModified, freshness, wish)
     }
 
-    fn updated(&self, answered: Answered<'_>, confirmed: Confirmation, wish: Wish) -> Self {
-        let mut headers = self.headers.clone();
-        let belongs_to_bytes = |name: &HeaderName| name == CONTENT_ENCODING || name == "content-range";
-        for name in answered.headers.keys().filter(|name| is_kept(name) && !belongs_to_bytes(name)) {
-            headers.remove(name);
-        }
-        keep_fields(answered.headers, &mut headers, |name| !belongs_to_bytes(name));
+    /// This head, of a part, after the origin sent the rest with a 206.
+    pub(crate) fn continued(
+        &self,
+        answered: Answered<'_>,
+        fields: HeaderMap,
+        freshness: Option<Freshness>,
+        wish: Wish,
+    ) -> Self {
+        self.updated(answered, fields, Confirmation::Continued, freshness, wish)
+    }
+
+    fn updated(
+        &self,
+        answered: Answered<'_>,
+        fields: HeaderMap,
+        confirmed: Confirmation,
+        freshness: Option<Freshness>,
+        wish: Wish,
+    ) -> Self {
         let keep_until = wish.keep_until.max(self.keep_until());
-        Self::made(headers, answered, confirmed, Wish { keep_until, ..wish })
+        let answered = Answered { status: self.status, ..answered };
+        let terms = Terms { freshness, selecting: self.selecting.clone() };
+        Self::made(fields, answered, confirmed, terms, Wish { keep_until, ..wish })
     }
 
-    fn made(mut headers: HeaderMap, answered: Answered<'_>, confirmed: Confirmation, wish: Wish) -> Self {
-        headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    /// The head of a key that has variants in place of an object.
+    pub(crate) fn of_variants(variants: Variants, now: Timestamp, wish: Wish) -> Self {
+        let headers = HeaderMap::new();
+        let answered =
+            Answered { status: StatusCode::OK, headers: &headers, asked_at: now, answered_at: now };
+        let mut head = Self::made(HeaderMap::new(), answered, Confirmation::Sent, Terms::default(), wish);
+        head.variants = Some(Box::new(variants));
+        head
+    }
+
+    fn made(
+        mut headers: HeaderMap,
+        answered: Answered<'_>,
+        confirmed: Confirmation,
+        terms: Terms,
+        wish: Wish,
+    ) -> Self {
+        // Whoever gets it later must be able to tell when it was made (RFC 9110 section 6.6.1).
+        headers.entry(DATE).or_insert_with(|| date::header_value(answered.answered_at.seconds()));
         let facts = Facts {
+            status: answered.status,
+            freshness: terms.freshness,
+            selecting: terms.selecting,
+            variants: None,
             validated_at: answered.answered_at,
             initial_age: initial_age(answered),
             confirmed,
             keep_until: whole_seconds(wish.keep_until.0),
             stale_for: whole_seconds(u64::try_from(wish.stale_for.as_millis()).unwrap_or(u64::MAX)),
+            is_marked: false,
         };
         Self::new(headers, facts)
     }
 
-    fn new(headers: HeaderMap, facts: Facts) -> Self {
+    fn new(fields: HeaderMap, facts: Facts) -> Self {
+        let (mut headers, mut of_site) = (HeaderMap::with_capacity(fields.len() + 8), HeaderMap::new());
+        // Ours to say, whatever the origin says.
+        headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+        for (name, value) in fields.iter().filter(|(name, _)| *name != ACCEPT_RANGES) {
+            let into = if is_of_object(name) { &mut headers } else { &mut of_site };
+            into.append(name, value.clone());
+        }
         let mut not_modified = HeaderMap::new();
         for name in [CACHE_CONTROL, CONTENT_LOCATION, DATE, ETAG, EXPIRES, LAST_MODIFIED, VARY] {
             for value in headers.get_all(&name) {
@@ -143,26 +219,51 @@ impl Head {
             }
         }
         Self {
+            status: facts.status,
             validators: Validators::from_headers(&headers),
             validated_at: facts.validated_at,
             initial_age: facts.initial_age,
             confirmed: facts.confirmed,
+            freshness: facts.freshness,
+            selecting: facts.selecting,
+            variants: facts.variants,
             not_modified,
             complete: OnceLock::new(),
             keep_until: AtomicU64::new(facts.keep_until),
             stale_for: facts.stale_for,
+            is_marked: AtomicBool::new(facts.is_marked),
             headers,
+            of_site,
         }
     }
 
     fn facts(&self) -> Facts {
         Facts {
+            status: self.status,
+            freshness: self.freshness.clone(),
+            selecting: self.selecting.clone(),
+            variants: self.variants.clone(),
             validated_at: self.validated_at,
             initial_age: self.initial_age,
             confirmed: self.confirmed,
             keep_until: self.keep_until.load(Ordering::Relaxed),
             stale_for: self.stale_for,
+            is_marked: self.is_marked(),
         }
+    }
+
+    /// Every field that is kept.
+    pub(crate) fn all_fields(&self) -> HeaderMap {
+        let mut all = self.headers.clone();
+        for (name, value) in &self.of_site {
+            all.append(name, value.clone());
+        }
+        all
+    }
+
+    /// Whether the fetch door may give it away.
+    pub(crate) fn is_object(&self) -> bool {
+        self.status == StatusCode::OK && self.variants.is_none()
     }
 
     /// Appends the head in the form of the store's log.
@@ -197,6 +298,16 @@ impl Head {
         Timestamp(self.keep_until.load(Ordering::Relaxed).saturating_mul(1000))
     }
 
+    /// The origin has to confirm the object before its next use, whatever its age: that head is another one.
+    pub(crate) fn mark(&self) {
+        self.is_marked.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the object was purged softly since the origin confirmed it.
+    pub fn is_marked(&self) -> bool {
+        self.is_marked.load(Ordering::Relaxed)
+    }
+
     /// Notes one more wish. Writes to shared memory at most once per second of wishes.
     pub(crate) fn keep(&self, until: Timestamp) {
         let until = whole_seconds(until.0);
@@ -221,17 +332,11 @@ fn whole_seconds(milliseconds: u64) -> u64 {
 
 /// RFC 9111 section 4.2.3, `corrected_initial_age`.
 fn initial_age(answered: Answered<'_>) -> Duration {
-    let Answered { headers, asked_at, answered_at } = answered;
+    let Answered { headers, asked_at, answered_at, .. } = answered;
     let corrected = Duration::from_secs(age::age(headers)) + answered_at.since(asked_at);
     let date = headers.get(DATE).and_then(|value| date::parse(value.as_bytes()));
     let apparent = date.map_or(0, |date| answered_at.seconds().saturating_sub(date));
     corrected.max(Duration::from_secs(apparent))
-}
-
-fn keep_fields(from: &HeaderMap, into: &mut HeaderMap, also: impl Fn(&HeaderName) -> bool) {
-    for (name, value) in from.iter().filter(|(name, _)| is_kept(name) && also(name)) {
-        into.append(name, own(value));
-    }
 }
 
 /// The same value in memory of its own: as it came it is a piece of the connection's read buffer, all of which it
@@ -240,18 +345,17 @@ pub(crate) fn own(value: &HeaderValue) -> HeaderValue {
     HeaderValue::from_bytes(value.as_bytes()).unwrap_or_else(|_| value.clone())
 }
 
-/// Whether a field of the origin describes the object (kept) or the connection, this server or the origin's
-/// site (dropped): the fetch door serves objects of many sites under one name, where a cookie or a policy of
-/// one site must not act on another's.
-fn is_kept(name: &HeaderName) -> bool {
+/// Whether a field of the origin describes the object, or the connection, this server or the origin's site: the fetch
+/// door serves objects of many sites under one name, where a cookie or a policy of one site must not act on another's.
+fn is_of_object(name: &HeaderName) -> bool {
     if hop::FIELDS.contains(name) {
         return false;
     }
     let name = name.as_str();
-    !DROPPED.contains(&name) && !DROPPED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+    !OF_SITE.contains(&name) && !OF_SITE_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
-const DROPPED: &[&str] = &[
+const OF_SITE: &[&str] = &[
     // Ours to say.
     "accept-ranges",
     "age",
@@ -283,7 +387,7 @@ const DROPPED: &[&str] = &[
     "x-sendfile",
 ];
 
-const DROPPED_PREFIXES: &[&str] = &["content-security-policy", "proxy-", "x-accel-", "x-cache"];
+const OF_SITE_PREFIXES: &[&str] = &["content-security-policy", "proxy-", "x-accel-", "x-cache"];
 
 /// Writes `Age`.
 pub(crate) fn insert_age(headers: &mut HeaderMap, span: Duration) {

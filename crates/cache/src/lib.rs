@@ -11,7 +11,10 @@ mod answer;
 mod bypass;
 mod cache;
 mod clock;
+mod entries;
 mod error;
+mod exchange;
+mod explain;
 mod fill;
 mod head;
 mod lookup;
@@ -21,8 +24,12 @@ mod origin;
 mod outcome;
 mod payload;
 mod pins;
+pub mod policy;
+mod prewarm;
+mod purge;
 mod request;
 mod revalidate;
+mod rule;
 mod settings;
 mod sweep;
 #[cfg(test)]
@@ -31,13 +38,22 @@ mod tests;
 pub use answer::{Answer, Refusal};
 pub use cache::{Cache, Http, Parts, Stats};
 pub use clock::{Clock, SystemClock, Timestamp};
+pub use entries::{Listed, Order, Page, Selection, Wanted};
 pub use error::{Error, Kind};
+pub use exchange::Exchange;
+pub use explain::{Explanation, Manner as Answering, Subject as Explained};
 pub use head::{Confirmation, Head};
-pub use origin::{Origin, OriginBody, OriginRequest, OriginResponse};
+pub use origin::{
+    Duplex, Interim, Manners, Origin, OriginBody, OriginRequest, OriginResponse, Purpose, RequestBody,
+    Tunnel, Tunnels,
+};
 pub use outcome::Outcome;
 pub use payload::{Payload, Source};
 pub use pins::{Pin, PinError, PinRequest, Subject};
 pub use request::{KeyHasher, Method, PassedField, Request, Target, WhenFull};
-pub use settings::Settings;
+pub use rule::{Case, RangeFill, Rule};
+pub use prewarm::{Prewarm, PrewarmRefused, Progress};
+pub use purge::{Purge, PurgeRefused, Purged};
+pub use settings::{Operators, Settings};
 // What doors need of the store's read side, so that they see one set of types.
-pub use store::{Blame, Chunk, Digest, Failure, FileRange, Retry};
+pub use store::{Blame, Chunk, Digest, Failure, FileRange, Mode, Retry};

@@ -10,11 +10,11 @@ use http::StatusCode;
 use store::{Access, BodyState, Decision, Digest, Entry, Failure, Retry};
 
 use crate::answer::{Choice, Provenance, Selection, compose, select};
-use crate::fill::{self, Denied, Response};
+use crate::fill::{self, Asking, Denied, Response};
 use crate::head::Confirmation;
 use crate::revalidate::{may_be_stale, stale_reason};
 use crate::{
-    Answer, Cache, Error, Http, Kind, Method, Outcome, Refusal, Request, Source, Timestamp, WhenFull,
+    Answer, Cache, Error, Http, Kind, Method, Outcome, Refusal, Request, Source, Target, Timestamp, WhenFull,
 };
 
 /// A body no longer than this is compared with the digest a client demands before the head is answered, so
@@ -42,7 +42,11 @@ impl Cache {
     pub fn answer_now(&self, request: &Request) -> Option<Answer> {
         let entry = self.inner.reader.lookup(&request.target.key)?;
         let now = self.inner.clock.now();
-        if !is_complete(&entry) || !is_fresh(&entry, request, now) || !has_expected_digest(&entry, request) {
+        if !entry.head.is_object()
+            || !is_complete(&entry)
+            || !is_fresh(&entry, request, now)
+            || !has_expected_digest(&entry, request)
+        {
             return None;
         }
         Some(self.stored(&entry, request, HIT, now))
@@ -50,6 +54,7 @@ impl Cache {
 
     /// Answers: from the store, by following a fill, or by starting one.
     pub async fn answer(&self, request: Request) -> Result<Answer, Error> {
+        let request = self.of_variant(request).await;
         let mut turns_left = self.inner.settings.take_overs;
         loop {
             match self.turn(&request).await {
@@ -68,6 +73,16 @@ impl Cache {
         }
     }
 
+    /// The same request; for an object of which there are variants, of the one that the fetch door gets.
+    async fn of_variant(&self, request: Request) -> Request {
+        let Some(entry) = self.inner.reader.find(&request.target.key).await else { return request };
+        let Some(variants) = &entry.head.variants else { return request };
+        let asked = Asking::object(&request.target).request.headers;
+        let Some(key) = variants.candidates(request.target.key, &asked).next() else { return request };
+        let target = Arc::new(Target { key, ..Target::clone(&request.target) });
+        Request { target, ..request }
+    }
+
     async fn turn(&self, request: &Request) -> Result<Answer, Setback> {
         if let Some(answer) = self.answer_now(request) {
             return Ok(answer);
@@ -81,7 +96,10 @@ impl Cache {
             Access::Found(entry) if is_complete(&entry) => Arrival { entry, provenance: HIT },
             Access::Found(entry) => Arrival { entry, provenance: GROWING },
             Access::Flying(flight) => match flight.decided().await {
-                Decision::Entry(entry) => Arrival { provenance: collapsed(&entry), entry },
+                Decision::Entry(entry) if entry.head.is_object() => {
+                    Arrival { provenance: collapsed(&entry), entry }
+                }
+                Decision::Entry(_) => return Err(abandoned()),
                 Decision::Refused(refusal) => {
                     return self.denied(Denied { refusal, unstored: None }, request).await;
                 }
@@ -188,7 +206,8 @@ impl Cache {
     async fn denied(&self, denied: Denied, request: &Request) -> Result<Answer, Setback> {
         let error = Error::clone(&denied.refusal);
         match error.kind {
-            Kind::FillAbandoned => Err(Setback::Again(error)),
+            // What may not be stored for all may be stored for us.
+            Kind::FillAbandoned | Kind::NotStorable(_) => Err(Setback::Again(error)),
             kind if kind.is_unstorable() => Err(Setback::Unstored(error, denied.unstored)),
             _ => self.stale_or(error, request).await.map_err(Setback::Final),
         }
@@ -200,7 +219,8 @@ impl Cache {
         let stored = self.inner.reader.find(&request.target.key).await;
         let (stale_if_error, now) = (self.inner.settings.stale_if_error, self.inner.clock.now());
         let stored = stored.filter(|entry| {
-            is_complete(entry)
+            entry.head.is_object()
+                && is_complete(entry)
                 && has_expected_digest(entry, request)
                 && may_be_stale(&entry.head, request.max_age, stale_if_error, now)
         });
@@ -235,6 +255,9 @@ impl Cache {
 /// A growing object is as fresh as can be. A complete one must have been confirmed recently enough, and be the
 /// one that is asked for. Runs under the store's lock: compares only.
 fn is_acceptable(entry: &Entry<Http>, request: &Request, now: Timestamp) -> bool {
+    if !entry.head.is_object() {
+        return false;
+    }
     if is_complete(entry) {
         return is_fresh(entry, request, now) && has_expected_digest(entry, request);
     }
@@ -246,7 +269,7 @@ fn is_complete(entry: &Entry<Http>) -> bool {
 }
 
 fn is_fresh(entry: &Entry<Http>, request: &Request, now: Timestamp) -> bool {
-    entry.head.since_validated(now) < request.max_age
+    entry.head.since_validated(now) < request.max_age && !entry.head.is_marked()
 }
 
 fn has_expected_digest(entry: &Entry<Http>, request: &Request) -> bool {
@@ -284,6 +307,7 @@ fn led(entry: &Entry<Http>, reason: &'static str) -> Provenance {
 fn why_asked(previous: Option<&Arc<Entry<Http>>>, request: &Request, now: Timestamp) -> &'static str {
     match previous {
         None => "absent",
+        Some(entry) if entry.head.is_marked() => "purged",
         Some(entry) if !is_fresh(entry, request, now) => "expired",
         Some(_) => "digest_differs",
     }

@@ -47,7 +47,14 @@ pub(crate) struct Metrics {
     pub(crate) retries: Counter,
     pub(crate) resumes: Counter,
     pub(crate) take_overs: Counter,
+    /// Stored objects made invalid by an unsafe method.
+    pub(crate) invalidated: Counter,
+    pub(crate) variants_dropped: Counter,
     pub(crate) swept: Counter,
+    pub(crate) purges: Counter,
+    pub(crate) purged: Counter,
+    pub(crate) walks: Gauge,
+    pub(crate) prewarming: Gauge,
     pub(crate) negatives: Gauge,
     pub(crate) negatives_dropped: Counter,
     pub(crate) waiting: Gauge,
@@ -79,6 +86,20 @@ impl Metrics {
             "standpipe_swept",
             "Entries removed because nobody wants them kept",
             it.swept.clone(),
+        );
+        registry.register("standpipe_purges", "Purges that operators asked for", it.purges.clone());
+        registry.register("standpipe_purged", "Entries that purges have selected", it.purged.clone());
+        registry.register("standpipe_walks", "Looks at all entries now going on", it.walks.clone());
+        registry.register("standpipe_prewarming", "Lists of URLs now being fetched", it.prewarming.clone());
+        registry.register(
+            "standpipe_invalidated",
+            "URLs that an unsafe method has made invalid",
+            it.invalidated.clone(),
+        );
+        registry.register(
+            "standpipe_variants_dropped",
+            "Variants removed because a URL had too many",
+            it.variants_dropped.clone(),
         );
         registry.register("standpipe_negatives", "Refusals now remembered", it.negatives.clone());
         registry.register(

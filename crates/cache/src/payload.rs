@@ -11,12 +11,15 @@ use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use http::HeaderValue;
 use store::{Body, BodyReader, Chunk, Digest, Failure};
 
 use crate::answer::content_range;
 use crate::bypass::Stream;
-use crate::{Error, Kind};
+use crate::exchange::Wanting;
+use crate::fill::draining;
+use crate::{Error, Kind, OriginBody};
 
 /// The bytes of an answer: nothing, one range of a body, multipart pieces, or what an origin sends.
 pub struct Payload {
@@ -32,6 +35,35 @@ enum Shape {
     Part(BodyReader),
     Pieces(Box<Pieces>),
     Passed(Stream),
+    Direct(Direct),
+    Wanting(Box<Wanting>),
+}
+
+/// An origin's answer on its way to one client.
+pub(crate) struct Direct {
+    pub(crate) body: OriginBody,
+    /// Ends when the server stops transfers; holds what the transfer was granted.
+    pub(crate) stopped: BoxFuture<'static, ()>,
+}
+
+impl Direct {
+    fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Chunk, Failure>>> {
+        loop {
+            let Poll::Ready(frame) = self.body.as_mut().poll_frame(cx) else {
+                ready!(self.stopped.as_mut().poll(cx));
+                return Poll::Ready(Some(Err(draining().to_failure())));
+            };
+            match frame {
+                None => return Poll::Ready(None),
+                Some(Err(error)) => return Poll::Ready(Some(Err(error.to_failure()))),
+                Some(Ok(frame)) => {
+                    if let Ok(bytes) = frame.into_data() {
+                        return Poll::Ready(Some(Ok(Chunk { bytes, file: None })));
+                    }
+                }
+            }
+        }
+    }
 }
 
 /// Where the bytes of an answer come from, for byte counts.
@@ -67,6 +99,14 @@ impl Payload {
         Self { shape: Shape::Passed(stream), length, passed: 0, source: Source::Origin }
     }
 
+    pub(crate) const fn direct(direct: Direct, length: Option<u64>) -> Self {
+        Self { shape: Shape::Direct(direct), length, passed: 0, source: Source::Origin }
+    }
+
+    pub(crate) fn wanting(wanting: Wanting, length: Option<u64>, source: Source) -> Self {
+        Self { shape: Shape::Wanting(Box::new(wanting)), length, passed: 0, source }
+    }
+
     /// Length in bytes when known: then the wire declares it, else the body is chunked. For HEAD this is
     /// the length the GET would have; for 304 it is unknown and nothing is to be declared.
     pub const fn length(&self) -> Option<u64> {
@@ -85,6 +125,8 @@ impl Payload {
             Shape::Part(reader) => ready!(reader.poll_chunk(cx)),
             Shape::Pieces(pieces) => ready!(pieces.poll_chunk(cx)),
             Shape::Passed(stream) => ready!(stream.poll_chunk(cx)),
+            Shape::Direct(direct) => ready!(direct.poll_chunk(cx)),
+            Shape::Wanting(wanting) => ready!(wanting.poll_chunk(cx)),
         };
         if let Some(Ok(chunk)) = &next {
             self.passed += chunk.bytes.len() as u64;

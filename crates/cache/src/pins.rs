@@ -133,17 +133,23 @@ fn canonical(member: &str, text: &str) -> Result<String, PinError> {
 }
 
 impl Cache {
-    /// Takes up the pins of earlier runs. Called once, before anything can be evicted.
+    /// Takes up the pins of earlier runs. Called once: a store that awaits pins evicts nothing before.
     pub async fn restore_pins(&self) {
         let _changing = self.inner.pins.changing.lock().await;
-        let Some(bytes) = self.inner.store.kept(KEPT).await else { return };
+        let pins = self.kept_pins().await;
+        self.install_pins(pins);
+    }
+
+    async fn kept_pins(&self) -> Vec<Pin> {
+        let Some(bytes) = self.inner.store.kept(KEPT).await else { return Vec::new() };
         match serde_json::from_slice(&bytes) {
-            Ok(Kept { version: VERSION, pins }) => self.install_pins(pins),
+            Ok(Kept { version: VERSION, pins }) => return pins,
             Ok(Kept { version, .. }) => {
                 tracing::error!(version, "the list of pins is of a later version: nothing is pinned");
             }
             Err(error) => tracing::error!(%error, "the list of pins cannot be read: nothing is pinned"),
         }
+        Vec::new()
     }
 
     /// The pins that are not past their time, oldest first.
@@ -152,7 +158,8 @@ impl Cache {
         self.inner.pins.list.lock().iter().filter(|pin| pin.lasts(now)).cloned().collect()
     }
 
-    /// Pins; the answer is durable.
+    /// Pins; the answer is durable. Objects that are there already are kept once
+    /// [`pins_applied`](Self::pins_applied) has answered.
     pub async fn pin(&self, request: PinRequest) -> Result<Pin, PinError> {
         let PinRequest { subject, ttl, name } = request;
         if name.as_ref().is_some_and(|name| name.len() > LONGEST_WORD || name.contains(char::is_control)) {
@@ -177,6 +184,16 @@ impl Cache {
         pins.push(pin.clone());
         self.change(pins).await?;
         Ok(pin)
+    }
+
+    /// Waits until the pins hold for all objects that are there. Those that came after them are kept from the start.
+    pub async fn pins_applied(&self) {
+        self.inner.store.pins_compared().await;
+    }
+
+    /// Whether the pins hold for all objects that are there.
+    pub fn are_pins_applied(&self) -> bool {
+        self.inner.store.are_pins_compared()
     }
 
     /// Takes a pin away and returns it; `None` when there is none of that name.

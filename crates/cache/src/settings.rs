@@ -33,6 +33,10 @@ pub struct Settings {
     /// Most requests at once that are answered past the store because it cannot take the object (default 512). As many
     /// may wait as fills may, and as long.
     pub max_bypasses: usize,
+    /// Length of the pieces in which ranges of objects are fetched that are not there (default 1 MiB).
+    pub piece: u64,
+    /// Most variants of one URL (default 64); the oldest goes first.
+    pub max_variants: usize,
     /// Most pins at once (default 1000).
     pub max_pins: usize,
     /// How often a waiting request starts over when the fill it waited for ends without a decision (default 3).
@@ -43,6 +47,38 @@ pub struct Settings {
     pub sweep_interval: Duration,
     /// Most entries removed in one pass over the store (default 4096); then another pass follows at once.
     pub sweep_batch: usize,
+    /// What operators ask for.
+    pub operators: Operators,
+}
+
+/// Limits on what operators ask for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Operators {
+    /// Most looks at all entries at once (default 2): purges by prefix or expression, lists; more are refused.
+    pub max_walks: usize,
+    /// How long a purge or a list is waited for (default 60 s); then a purge goes on by itself.
+    pub patience: Duration,
+    /// Most lists that are prewarmed at once (default 4).
+    pub max_prewarms: usize,
+    /// Most URLs of such a list (default 100 000).
+    pub prewarm_urls: usize,
+    /// Most of them fetched at once, for each list (default 8).
+    pub prewarm_width: usize,
+    /// Most URLs of which the last answers of origins are remembered (default 1024).
+    pub remembered_keys: usize,
+}
+
+impl Default for Operators {
+    fn default() -> Self {
+        Self {
+            max_walks: 2,
+            patience: Duration::from_secs(60),
+            max_prewarms: 4,
+            prewarm_urls: 100_000,
+            prewarm_width: 8,
+            remembered_keys: 1024,
+        }
+    }
 }
 
 impl Default for Settings {
@@ -61,11 +97,14 @@ impl Default for Settings {
             max_waiting_fills: 4096,
             fill_wait: Duration::from_secs(10),
             max_bypasses: 512,
+            piece: 1 << 20,
+            max_variants: 64,
             max_pins: 1000,
             take_overs: 3,
             flush_pause: Duration::from_millis(5),
             sweep_interval: Duration::from_secs(60),
             sweep_batch: 4096,
+            operators: Operators::default(),
         }
     }
 }

@@ -3,9 +3,11 @@
 mod bypass;
 mod digests;
 mod disk;
+mod exchange;
 mod fetching;
 mod freshness;
 mod limits;
+mod operators;
 mod origin;
 mod parts;
 mod pins;

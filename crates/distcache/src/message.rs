@@ -91,6 +91,12 @@ impl Decoder {
         self.state != State::Between
     }
 
+    /// Whether no payload is left in it.
+    #[cfg(test)]
+    pub(crate) fn is_wiped(&self) -> bool {
+        self.payload.is_empty()
+    }
+
     fn check(&self, header: &Header) -> Result<(), Malformed> {
         if header.direction != self.expects {
             return Err(Malformed::Direction);
@@ -122,7 +128,7 @@ impl Draft {
     /// Leaves room for the first header at the end of `out`.
     pub fn begin(out: &mut Vec<u8>) -> Self {
         let start = out.len();
-        out.extend_from_slice(&[0; HEADER]);
+        secret::append(out, &[0; HEADER]);
         Self { start }
     }
 
@@ -141,6 +147,7 @@ impl Draft {
             return Err(Malformed::Payload);
         }
         let inner = length.saturating_sub(1) / FRAME_DATA;
+        secret::reserve(out, inner * HEADER);
         out.resize(out.len() + inner * HEADER, 0);
         for index in (0..=inner).rev() {
             let from = self.start + HEADER + index * FRAME_DATA;
@@ -176,6 +183,6 @@ pub fn encode(
     parts: &[&[u8]],
 ) -> Result<(), Malformed> {
     let draft = Draft::begin(out);
-    parts.iter().for_each(|part| out.extend_from_slice(part));
+    parts.iter().for_each(|part| secret::append(out, part));
     draft.finish(out, direction, uid, operation)
 }

@@ -2,6 +2,16 @@
 //!
 //! Give it to `ServerConfig::session_storage`, and share a store that others reach too: a TLS 1.3 ticket or a TLS 1.2
 //! session of one server then resumes on every other. Tickets must be stateful (no `ticketer`, which is the default).
+//! [`SharedSessions::open`] is the one call that takes:
+//!
+//! ```
+//! # use distcache::rustls::{SharedSessions, SharedSettings};
+//! # fn share(config: &mut rustls::ServerConfig) -> Result<(), Box<dyn std::error::Error>> {
+//! let server: distcache::Address = "UNIX:/run/standpipe/sessions".parse()?;
+//! config.session_storage = SharedSessions::open(server, &SharedSettings::new("www"))?;
+//! # Ok(())
+//! # }
+//! ```
 //!
 //! | rustls | here |
 //! |---|---|
@@ -42,11 +52,17 @@ use tokio::time::timeout;
 
 use self::budget::Budget;
 use self::local::Local;
+use crate::address::Address;
 use crate::clock::{Clock, MonotonicClock};
 use crate::limits::{ID_AND_SESSION, TIMEOUT_MS};
 use crate::metrics::Counter;
 use crate::store::breaker::{Breaker, BreakerSettings, Permit};
-use crate::store::{Added, Answer, FetchResult, MemorySettings, Session, SessionStore, StoreError};
+#[cfg(feature = "redis")]
+use crate::store::redis::{OpenError, RedisSettings, RedisStore};
+use crate::store::{
+    Added, Answer, FetchResult, MemorySettings, RemoteSettings, RemoteStore, Session, SessionStore,
+    StoreError,
+};
 
 /// Bytes of a realm's name in ids.
 const REALM: usize = 16;
@@ -131,7 +147,60 @@ struct Inner {
     metrics: SharedMetrics,
 }
 
+/// Through what to share, as a configuration names it.
+pub enum Through {
+    /// A store that is open already, for instance the one behind this process's own session server.
+    Store(Arc<dyn SessionStore>),
+    /// Another session server.
+    Server(Address, RemoteSettings),
+    /// A Valkey or Redis.
+    #[cfg(feature = "redis")]
+    Redis(Box<RedisSettings>),
+}
+
+impl From<Arc<dyn SessionStore>> for Through {
+    fn from(store: Arc<dyn SessionStore>) -> Self {
+        Self::Store(store)
+    }
+}
+
+impl From<Address> for Through {
+    /// With the default settings, which know no certificates: for `TLS:` addresses say [`Through::Server`].
+    fn from(address: Address) -> Self {
+        Self::Server(address, RemoteSettings::default())
+    }
+}
+
+#[cfg(feature = "redis")]
+impl From<RedisSettings> for Through {
+    fn from(settings: RedisSettings) -> Self {
+        Self::Redis(Box::new(settings))
+    }
+}
+
 impl SharedSessions {
+    /// What `ServerConfig::session_storage` wants, from what a configuration names: an [`Address`], the settings of a
+    /// Redis, or a store. Nothing is asked before the first handshake; a store that is down is no error. Leave the
+    /// configuration's `ticketer` as it is: with one, nothing is ever stored.
+    ///
+    /// # Errors
+    /// `InvalidInput` for settings that can never work; a thread cannot be started.
+    pub fn open(through: impl Into<Through>, settings: &SharedSettings) -> io::Result<Arc<Self>> {
+        let store: Arc<dyn SessionStore> = match through.into() {
+            Through::Store(store) => store,
+            Through::Server(address, _) if !address.can_connect() => {
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, "an address without a host"));
+            }
+            Through::Server(address, remote) => Arc::new(RemoteStore::new(address, remote)),
+            #[cfg(feature = "redis")]
+            Through::Redis(redis) => Arc::new(RedisStore::open(*redis).map_err(|error| match error {
+                OpenError::Settings(problem) => io::Error::new(io::ErrorKind::InvalidInput, problem),
+                OpenError::Thread(error) => error,
+            })?),
+        };
+        Self::new(store, settings).map(Arc::new)
+    }
+
     /// Shares sessions through this store. Starts a thread.
     ///
     /// # Errors

@@ -21,12 +21,18 @@ pub(crate) fn drop_front(buffer: &mut Vec<u8>, count: usize) {
 
 /// Appends, and wipes the old memory when the buffer has to move.
 pub(crate) fn append(buffer: &mut Vec<u8>, bytes: &[u8]) {
-    let needed = buffer.len() + bytes.len();
-    if needed > buffer.capacity() {
-        let mut larger = Vec::with_capacity(needed.max(2 * buffer.capacity()));
-        larger.extend_from_slice(buffer);
-        buffer.zeroize();
-        *buffer = larger;
-    }
+    reserve(buffer, bytes.len());
     buffer.extend_from_slice(bytes);
+}
+
+/// Makes room for so many bytes more, and wipes the old memory when the buffer has to move.
+pub(crate) fn reserve(buffer: &mut Vec<u8>, more: usize) {
+    let needed = buffer.len() + more;
+    if needed <= buffer.capacity() {
+        return;
+    }
+    let mut larger = Vec::with_capacity(needed.max(2 * buffer.capacity()));
+    larger.extend_from_slice(buffer);
+    buffer.zeroize();
+    *buffer = larger;
 }

@@ -30,7 +30,7 @@ use std::task::Poll;
 
 use tokio::net::UdpSocket;
 use tokio::task::JoinSet;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 use crate::limits::TIMEOUT_MS;
 use crate::metrics::Counter;
@@ -134,6 +134,8 @@ impl Sessiond {
                 Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => continue,
                 Err(error) => return Err(error),
             };
+            let datagram = Session::new(buffer[..length].to_vec());
+            buffer[..length].zeroize();
             while waiting.try_join_next().is_some() {}
             if !self.inner.is_allowed(from) {
                 self.inner.metrics.refused_address.up();
@@ -143,7 +145,6 @@ impl Sessiond {
                 self.inner.metrics.refused_full.up();
                 continue;
             }
-            let datagram = Session::new(buffer[..length].to_vec());
             let (inner, socket) = (Arc::clone(&self.inner), Arc::clone(&socket));
             let mut answering = Box::pin(async move {
                 let Some(answer) = inner.answer(&datagram).await else { return };

@@ -1,6 +1,6 @@
 //! Who may ask for what: the client's true address behind trusted proxies, and the ordered allow/deny rules.
 //!
-//! State: [`Rules`], compiled once from configuration and never changed; the service holds it in an [`Arc`](std::sync::Arc)
+//! State: [`Rules`], compiled once from configuration and never changed; the service holds a snapshot that a reload replaces,
 //! and asks it for every request. A check allocates nothing.
 //! Invariants: the first rule that matches decides; what no rule matches is refused; IPv4-mapped IPv6
 //! addresses are compared as IPv4; a header from a peer that is not a trusted proxy is never believed.
@@ -11,4 +11,5 @@ mod network;
 mod rules;
 
 pub use network::InvalidNetwork;
-pub use rules::{Asked, DOORS, Denied, InvalidAccess, Rules};
+pub(crate) use rules::has_dot_segment;
+pub use rules::{Asked, DOORS, Denied, InForce, InvalidAccess, Rules};

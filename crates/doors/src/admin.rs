@@ -5,9 +5,17 @@
 //! site made a browser ask. Does not check networks: the access rules have done that.
 
 mod delete;
+mod entries;
+mod explain;
 mod health;
 mod index;
+mod locate;
+mod openapi;
 mod pins;
+mod prewarm;
+mod purge;
+mod query;
+mod routes;
 mod scrub;
 mod status;
 
@@ -15,11 +23,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use cache::Cache;
+use cache::{Cache, Mode, Purge, Target};
 use http::Method;
 use http::request::Parts as RequestHead;
 use prometheus_client::registry::Registry;
+use serde::Serialize;
 
+use self::routes::Place;
+use crate::exchange::Plans;
 use crate::fetch::FetchDoor;
 use crate::respond::{Page, Refusal, Reply, Responder};
 
@@ -27,12 +38,20 @@ pub use self::status::Traffic;
 
 const SAFE: &str = "GET, HEAD";
 
+/// Most bytes of what is sent here but lists: some lines of JSON.
+pub(crate) const LONGEST_CONTENT: usize = 16 << 10;
+
+/// Most bytes of a list of URLs.
+const LONGEST_LIST: usize = 16 << 20;
+
 /// What the door is built from.
 pub struct Parts {
     /// What is deleted from, and whose counts are shown.
     pub cache: Cache,
     /// Knows which object a `url` names.
     pub fetch: FetchDoor,
+    /// Know which object a URL of a site names, and its rule.
+    pub plans: Plans,
     /// Makes responses.
     pub responder: Responder,
     /// What `/metrics` shows.
@@ -78,34 +97,70 @@ impl AdminDoor {
         Self(Arc::new(parts))
     }
 
-    /// Whether the content of the request is wanted: JSON of at most some kilobytes.
-    pub fn reads(head: &RequestHead) -> bool {
-        head.method == Method::POST && pins::rest(head.uri.path()).is_some()
+    /// Most bytes of content that the request may bring, where it is wanted; else `None`.
+    pub fn longest_content(head: &RequestHead) -> Option<usize> {
+        if head.method != Method::POST {
+            return None;
+        }
+        match routes::find(head.uri.path())?.0 {
+            Place::Pins | Place::Purge => Some(LONGEST_CONTENT),
+            Place::Prewarms => Some(LONGEST_LIST),
+            _ => None,
+        }
     }
 
-    /// Answers. `content` is the request's, where [`reads`](Self::reads) says so.
+    /// Answers. `content` is the request's, where [`longest_content`](Self::longest_content) wants it.
     pub async fn answer(&self, head: &RequestHead, content: &[u8]) -> Reply {
         let path = head.uri.path();
-        if let Some(id) = pins::rest(path) {
-            let reply = pins::answer(&self.0, head, id, content).await;
-            return reply
-                .unwrap_or_else(|refusal| self.0.responder.refuse(&refusal, &head.headers, door(path)));
-        }
-        let page = match path {
-            "/" => safe(head).map(|()| ("index", index::page(head))),
-            "/api/v1/status" | "/api/v1/status/" => {
-                safe(head).map(|()| ("status", status::page(&self.0, head)))
-            }
-            "/api/v1/health" | "/api/v1/health/" => self.health(head).await,
-            "/api/v1/delete" | "/api/v1/delete/" => self.delete(head).await,
-            "/api/v1/scrub" | "/api/v1/scrub/" => scrub::scrub(&self.0, head).map(|page| ("scrub", page)),
-            "/metrics" => self.metrics(head),
-            _ => Err(Refusal::no_route()),
+        let reply = match routes::find(path) {
+            Some((place, segment)) => self.answer_at(place, segment, head, content).await,
+            None => Err(Refusal::no_route()),
         };
-        match page {
-            Ok((reason, page)) => self.0.responder.page(door(path), reason, page),
-            Err(refusal) => self.0.responder.refuse(&refusal, &head.headers, door(path)),
-        }
+        reply.unwrap_or_else(|refusal| self.0.responder.refuse(&refusal, &head.headers, door(path)))
+    }
+
+    async fn answer_at(
+        &self,
+        place: Place,
+        segment: &str,
+        head: &RequestHead,
+        content: &[u8],
+    ) -> Result<Reply, Refusal> {
+        let parts = &*self.0;
+        let (reason, page) = match place {
+            Place::Pins | Place::Pin => return pins::answer(parts, head, segment, content).await,
+            Place::Purge => return purge::answer(parts, head, content).await,
+            Place::Prewarms => return prewarm::begin(parts, head, content),
+            Place::PrewarmEvents => return prewarm::events(parts, head, segment),
+            Place::Index => safe(head).map(|()| ("index", index::page(head)))?,
+            Place::Status => safe(head).map(|()| ("status", status::page(parts, head)))?,
+            Place::Health => self.health(head).await?,
+            Place::Delete => self.delete(head).await?,
+            Place::Scrub => ("scrub", scrub::scrub(parts, head)?),
+            Place::Metrics => self.metrics(head)?,
+            Place::Explain => ("explained", explain::page(parts, head).await?),
+            Place::Entries => ("entries", entries::list(parts, head).await?),
+            Place::Entry => ("entry", entries::one(parts, head, segment).await?),
+            Place::Prewarm => ("prewarm", prewarm::one(parts, head, segment)?),
+            Place::OpenApi => {
+                safe(head).map(|()| ("openapi", json(&openapi::describe(parts.settings.version))))?
+            }
+            Place::Elsewhere => return Err(Refusal::no_route()),
+        };
+        Ok(parts.responder.page(door(head.uri.path()), reason, page))
+    }
+
+    /// Method PURGE: takes what is stored for a request's target out.
+    pub(crate) async fn purge(
+        &self,
+        head: &RequestHead,
+        target: Result<Arc<Target>, Refusal>,
+    ) -> Reply {
+        let purge = async {
+            delete::check_site(head)?;
+            purge::purge(&self.0.cache, &self.0.responder, Purge::Url(target?), Mode::Hard).await
+        };
+        purge.await.unwrap_or_else(|refusal| self.0.responder.refuse(&refusal, &head.headers, ADMIN))
     }
 
     async fn health(&self, head: &RequestHead) -> Result<(&'static str, Page), Refusal> {
@@ -130,12 +185,27 @@ impl AdminDoor {
     }
 }
 
+/// JSON for people, too.
+fn json(value: &impl Serialize) -> Page {
+    // Strings and numbers always serialise.
+    let body = serde_json::to_string_pretty(value).unwrap_or_default() + "\n";
+    Page { content_type: "application/json", body }
+}
+
+/// Whether the request wants something stored to be forgotten (as Varnish and Squid have it).
+pub(crate) fn is_purge(head: &RequestHead) -> bool {
+    head.method.as_str() == "PURGE"
+}
+
+/// The name that access rules use.
+pub(crate) const ADMIN: &str = "admin";
+
 /// The door by the name that access rules use.
 fn door(path: &str) -> &'static str {
     match path {
         "/api/v1/health" | "/api/v1/health/" => "health",
         "/metrics" => "metrics",
-        _ => "admin",
+        _ => ADMIN,
     }
 }
 

@@ -9,7 +9,6 @@
 mod asked;
 #[cfg(test)]
 pub(crate) mod fake;
-mod memo;
 mod params;
 mod pass;
 mod routes;
@@ -26,8 +25,8 @@ use protocols::http::conditional::Conditions;
 use protocols::http::range::RangeSet;
 
 use self::asked::{Fetch, Reader};
-use self::memo::Memo;
 use self::params::Params;
+use crate::memo::{Memo, Scope};
 use crate::respond::{Dress, Refusal, Reply, Responder};
 
 pub(crate) use self::params::parse_ttl;
@@ -35,6 +34,9 @@ pub use self::pass::{InvalidPassHeaders, PassHeaders};
 
 const DOOR: &str = "fetch";
 const METHODS: &str = "GET, HEAD";
+
+/// Targets mean the same to everybody here.
+const SCOPE: Scope = 0;
 
 /// What the door is built from.
 pub struct Parts {
@@ -129,6 +131,21 @@ impl FetchDoor {
         }
     }
 
+    /// The object that a request to this door is for.
+    pub(crate) fn asked(&self, head: &RequestHead) -> Result<Arc<Target>, Refusal> {
+        Ok(Arc::clone(&self.0.fetch(head)?.target))
+    }
+
+    /// The object of a URL.
+    pub(crate) fn named(&self, url: &str, headers: &HeaderMap) -> Result<Target, Refusal> {
+        self.0.reader.target_of(&Params { url: url.into(), ..Params::default() }, headers)
+    }
+
+    /// `ttl` of a request that has none.
+    pub(crate) fn default_ttl(&self) -> Duration {
+        self.0.reader.default_ttl
+    }
+
     /// The object that the `url` (and `passheaders`) of `query` name: the same as a fetch would find.
     pub(crate) fn target(&self, query: &str, headers: &HeaderMap) -> Result<Target, Refusal> {
         self.0.reader.target_of(&Params::parse(query)?, headers)
@@ -155,14 +172,14 @@ impl Door {
     fn fetch(&self, head: &RequestHead) -> Result<Arc<Fetch>, Refusal> {
         let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
         let is_shared = !self.reader.pass.applies_to(&head.headers);
-        if is_shared && let Some(fetch) = self.memo.find(target) {
+        if is_shared && let Some(fetch) = self.memo.find(SCOPE, target) {
             return Ok(fetch);
         }
         let route = routes::route(target).ok_or_else(Refusal::no_route)?;
         let fetch = Arc::new(self.reader.read(route, &head.headers)?);
         self.parsed.inc();
         if is_shared && !fetch.is_personal {
-            self.memo.keep(target, &fetch);
+            self.memo.keep(SCOPE, target, &fetch);
         }
         Ok(fetch)
     }

@@ -39,6 +39,7 @@ struct Handles {
     connections_live: Gauge,
     connections_waiting: Gauge,
     accept_errors: Counter,
+    handshake_errors: Counter,
     write_stalls: Counter,
     read_timeouts: Counter,
     lines_dropped: Counter,
@@ -80,6 +81,11 @@ impl Metrics {
                 registry,
                 "accept_errors",
                 "Accepts that failed, for want of descriptors mostly",
+            ),
+            handshake_errors: counter(
+                registry,
+                "tls_handshake_errors",
+                "TLS handshakes of clients that failed or took too long",
             ),
             write_stalls: counter(
                 registry,
@@ -151,6 +157,11 @@ impl Metrics {
     /// Counts an accept that failed.
     pub(crate) fn accept_failed(&self) {
         self.0.accept_errors.inc();
+    }
+
+    /// Counts a TLS handshake that came to nothing.
+    pub(crate) fn handshake_failed(&self) {
+        self.0.handshake_errors.inc();
     }
 
     /// Counts a connection cut because its reader took nothing.

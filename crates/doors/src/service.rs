@@ -1,48 +1,42 @@
 //! [`Service`]: the way of a request through the doors.
 //!
-//! Checks that the request can be read in one way only ([`strict`]), finds out who asks, asks the access rules, routes
-//! by path to a door, and makes sure that the request ends as exactly one event in metrics and access log ([`event`]).
-//! Owns the doors; `listen` calls it once a request. Immutable after construction.
+//! Finds the door a request is for ([`route`]), checks that it can be read in one way only ([`strict`]), finds out who
+//! asks, asks the access rules, hands it to the door ([`ways`]), and makes sure that the request ends as exactly one event in metrics and access log ([`event`]).
+//! Owns the doors; `listen` calls it once a request. Immutable after construction,
+//! but for the access rules, which a reload replaces.
 //!
 //! A request that a door can answer at once is answered without a boxed future and without a lock; only what has to
 //! wait pays for a future of its own. Does not decide anything about caching.
 
 pub(crate) mod event;
+mod route;
 mod strict;
+mod ways;
 
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use http::header::{self, HeaderValue};
 use http::request::Parts as Head;
 use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
 use http_body::Body as _;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
-use tokio::time::timeout;
 
 use self::event::{Ending, Event, Recorder};
-use self::strict::{Attached, Strictness};
-use crate::access::{Asked, Rules};
+use self::route::Route;
+use self::strict::{Attached, Strictness, Takes};
+use crate::access::{Asked, InForce};
 use crate::access_log::AccessLog;
-use crate::admin::AdminDoor;
+use crate::admin::{ADMIN, AdminDoor, is_purge};
 use crate::fetch::FetchDoor;
 use crate::metrics::Metrics;
+use crate::proxy::ProxyDoor;
 use crate::respond::{Refusal, Reply, Responder};
+use crate::site::SiteDoor;
 use crate::wire::{Body, Outgoing, Peer, Watch};
 
 const FETCH: &str = "fetch";
-
-/// nginx's word for it, known to those who read logs.
-const CLIENT_LEFT: u16 = 499;
-
-/// Most bytes of a request's content, where one is read: some lines of JSON.
-const LONGEST_CONTENT: usize = 16 << 10;
-
-/// How long a client may take to send it.
-const CONTENT_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Most bytes of a masked target in a log line.
 const MAX_LOGGED_TARGET: usize = 2048;
@@ -50,9 +44,13 @@ const MAX_LOGGED_TARGET: usize = 2048;
 /// What the service is built from.
 pub struct Parts {
     /// Who may ask for what.
-    pub access: Rules,
+    pub access: InForce,
     /// The fetch door.
     pub fetch: FetchDoor,
+    /// The door for sites.
+    pub site: SiteDoor,
+    /// The forward proxy.
+    pub proxy: ProxyDoor,
     /// The operators' door.
     pub admin: AdminDoor,
     /// Makes the refusals.
@@ -63,9 +61,16 @@ pub struct Parts {
     pub metrics: Metrics,
     /// This node's name: a request whose `Via` has it is a loop.
     pub name: Arc<str>,
+    /// Names of ours beside the listeners' addresses: a request in absolute form for one of them is not the proxy's.
+    pub hosts: Box<[Box<str>]>,
     /// Most bytes of a request target; longer ones are answered 414 (default: [`MAX_TARGET`]).
     pub max_target: usize,
+    /// What `POST /api/v1/reload` does; without, there is no such page.
+    pub reload: Option<Reload>,
 }
+
+/// Reads the configuration again: what has changed, or why nothing has. It may read files and takes no longer than that.
+pub type Reload = Arc<dyn Fn() -> Result<String, String> + Send + Sync>;
 
 /// Most bytes of a request target unless configured otherwise.
 pub const MAX_TARGET: usize = 8192;
@@ -75,21 +80,40 @@ pub const MAX_TARGET: usize = 8192;
 pub struct Service(Arc<Shared>);
 
 struct Shared {
-    access: Rules,
+    access: InForce,
+    reload: Option<Reload>,
     fetch: FetchDoor,
+    site: SiteDoor,
+    proxy: ProxyDoor,
     admin: AdminDoor,
     responder: Responder,
     recorder: Recorder,
     strictness: Strictness,
+    hosts: Box<[Box<str>]>,
 }
 
 impl Service {
     /// A service of these parts.
     pub fn new(parts: Parts) -> Self {
-        let Parts { access, fetch, admin, responder, log, metrics, name, max_target } = parts;
+        let Parts {
+            access,
+            fetch,
+            site,
+            proxy,
+            admin,
+            responder,
+            log,
+            metrics,
+            name,
+            hosts,
+            max_target,
+            reload,
+        } = parts;
         let recorder = Recorder { log, metrics };
         let strictness = Strictness::new(&name, max_target);
-        Self(Arc::new(Shared { access, fetch, admin, responder, recorder, strictness }))
+        let shared =
+            Shared { access, reload, fetch, site, proxy, admin, responder, recorder, strictness, hosts };
+        Self(Arc::new(shared))
     }
 
     pub(crate) fn recorder(&self) -> &Recorder {
@@ -97,57 +121,69 @@ impl Service {
     }
 
     /// Answers one request. Never fails: what goes wrong is an answer too.
-    pub async fn handle(&self, peer: &Arc<Peer>, request: Request<Incoming>) -> Response<Outgoing> {
-        let asked = Asking { started: Instant::now(), watch: Watch::begin(peer, request.version()) };
+    pub async fn handle(&self, peer: &Arc<Peer>, mut request: Request<Incoming>) -> Response<Outgoing> {
+        let started = Instant::now();
+        let watch = Watch::begin(peer, request.version());
+        let upgrade = (request.method() == Method::CONNECT).then(|| hyper::upgrade::on(&mut request));
         let (head, body) = request.into_parts();
+        let shared = &*self.0;
+        let route = Route::find(&head, peer, shared.site.plans(), &shared.hosts);
         let attached = if body.is_end_stream() { Attached::Nothing } else { Attached::Body };
-        let client = self.0.access.client(peer.address.ip(), &head.headers);
-        let reply = match self.0.answer_now(&head, attached, client) {
+        let address = shared.access.load().client(peer.address.ip(), &head.headers);
+        let door = if is_purge(&head) { ADMIN } else { route.door() };
+        let asking = Asking { head: &head, peer, address, door, started, watch };
+        let reply = match shared.answer_now(&asking, &route, attached) {
             Some(reply) => reply,
-            None => Box::pin(self.0.answer(&head, body, client, asked.started)).await,
+            None => match upgrade {
+                Some(upgrade) => return Box::pin(shared.connect(asking, upgrade)).await,
+                None => Box::pin(shared.answer(&asking, route, body)).await,
+            },
         };
-        finish(&head, client, reply, asked)
+        finish(reply, asking)
     }
 }
 
 /// A request being answered.
-struct Asking {
+struct Asking<'a> {
+    head: &'a Head,
+    peer: &'a Arc<Peer>,
+    /// Who asks.
+    address: IpAddr,
+    door: &'static str,
     started: Instant,
     watch: Watch,
 }
 
 impl Shared {
     /// What can be said without waiting: refusals, and hits.
-    fn answer_now(&self, head: &Head, attached: Attached, client: IpAddr) -> Option<Reply> {
-        let path = head.uri.path();
-        let door = door(path);
-        if let Err(refusal) = self.strictness.check(head, attached) {
+    fn answer_now(&self, asking: &Asking<'_>, route: &Route, attached: Attached) -> Option<Reply> {
+        let Asking { head, address: client, door, .. } = *asking;
+        let takes = match route {
+            Route::Site(..) | Route::Proxy => Takes::Content(asking.peer),
+            Route::Connect => Takes::Tunnels,
+            Route::Fetch | Route::Operators(_) => Takes::Declared,
+        };
+        if let Err(refusal) = self.strictness.check(head, attached, takes) {
             return Some(self.refuse_and_close(&refusal, head, door));
         }
-        if let Err(denied) = self.access.check(&Asked { client, door, method: &head.method, path }) {
+        let whole;
+        let path = match route {
+            Route::Proxy => {
+                whole = format!("/{}", head.uri);
+                &whole
+            }
+            _ => head.uri.path(),
+        };
+        if let Err(denied) = self.access.load().check(&Asked { client, door, method: &head.method, path }) {
             let refusal = Refusal::forbidden("access_rule", denied.to_string());
             return Some(self.responder.refuse(&refusal, &head.headers, door));
         }
-        if door == FETCH { self.fetch.answer_now(head) } else { None }
-    }
-
-    async fn answer(&self, head: &Head, body: Incoming, client: IpAddr, started: Instant) -> Reply {
-        let unanswered = Unanswered::new(head, client, started, &self.recorder);
-        let reply = match unanswered.door() {
-            FETCH => self.fetch.answer(head).await,
-            _ => self.answer_operator(head, body).await,
-        };
-        unanswered.answered();
-        reply
-    }
-
-    async fn answer_operator(&self, head: &Head, body: Incoming) -> Reply {
-        if !AdminDoor::reads(head) {
-            return self.admin.answer(head, &[]).await;
-        }
-        match content(body).await {
-            Ok(content) => self.admin.answer(head, &content).await,
-            Err(refusal) => self.refuse_and_close(&refusal, head, door(head.uri.path())),
+        match route {
+            _ if is_purge(head) => None,
+            Route::Fetch => self.fetch.answer_now(head),
+            Route::Site(plan, place) => self.site.answer_now(head, plan, *place, route::asked_host(head)),
+            Route::Proxy => self.proxy.answer_now(head),
+            Route::Operators(_) | Route::Connect => None,
         }
     }
 
@@ -161,36 +197,9 @@ impl Shared {
     }
 }
 
-/// What a request brings along, bounded in length and time.
-async fn content(body: Incoming) -> Result<Bytes, Refusal> {
-    match timeout(CONTENT_PATIENCE, Limited::new(body, LONGEST_CONTENT).collect()).await {
-        Ok(Ok(content)) => Ok(content.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => {
-            let detail = format!("the request's content has more than {LONGEST_CONTENT} bytes; send less");
-            Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "content_too_long", detail))
-        }
-        Ok(Err(_)) => {
-            Err(Refusal::bad_request("content_broken", "the request's content broke off; send it again"))
-        }
-        Err(_) => {
-            let detail = "the request's content did not come in time; send it again";
-            Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, "content_slow", detail))
-        }
-    }
-}
-
-/// The door that answers a path, by the names that access rules use.
-fn door(path: &str) -> &'static str {
-    match path {
-        _ if FetchDoor::owns(path) => FETCH,
-        "/metrics" => "metrics",
-        "/api/v1/health" | "/api/v1/health/" => "health",
-        _ => "admin",
-    }
-}
-
 /// Puts the answer under watch.
-fn finish(head: &Head, client: IpAddr, reply: Reply, asked: Asking) -> Response<Outgoing> {
+fn finish(reply: Reply, asking: Asking<'_>) -> Response<Outgoing> {
+    let Asking { head, address, started, watch, .. } = asking;
     let Reply { response, door, outcome, reason, name } = reply;
     let (mut parts, mut body) = response.into_parts();
     if head.method == Method::HEAD {
@@ -198,7 +207,7 @@ fn finish(head: &Head, client: IpAddr, reply: Reply, asked: Asking) -> Response<
         body = Body::Empty;
     }
     let event = Event {
-        client,
+        client: address,
         method: head.method.clone(),
         target: name.unwrap_or_else(|| target(head)),
         status: parts.status,
@@ -206,12 +215,12 @@ fn finish(head: &Head, client: IpAddr, reply: Reply, asked: Asking) -> Response<
         outcome,
         reason,
         bytes: 0,
-        started: asked.started,
+        started,
         first_byte: None,
         duration: Duration::ZERO,
         ending: Ending::Broken,
     };
-    Response::from_parts(parts, Outgoing::new(body, event, asked.watch))
+    Response::from_parts(parts, Outgoing::new(body, event, watch))
 }
 
 /// HEAD promises the length that GET would have; the wire cannot know it from a body that is not there.
@@ -232,48 +241,6 @@ fn target(head: &Head) -> Arc<str> {
         text.push('…');
     }
     text.into()
-}
-
-/// Writes down a request whose client left before there was an answer.
-struct Unanswered<'a> {
-    recorder: &'a Recorder,
-    event: Option<Event>,
-}
-
-impl<'a> Unanswered<'a> {
-    fn new(head: &Head, client: IpAddr, started: Instant, recorder: &'a Recorder) -> Self {
-        let event = Event {
-            client,
-            method: head.method.clone(),
-            target: target(head),
-            status: StatusCode::from_u16(CLIENT_LEFT).unwrap_or_default(),
-            door: door(head.uri.path()),
-            outcome: None,
-            reason: "client_left",
-            bytes: 0,
-            started,
-            first_byte: None,
-            duration: Duration::ZERO,
-            ending: Ending::Broken,
-        };
-        Self { recorder, event: Some(event) }
-    }
-
-    fn door(&self) -> &'static str {
-        self.event.as_ref().map_or(FETCH, |event| event.door)
-    }
-
-    fn answered(mut self) {
-        self.event = None;
-    }
-}
-
-impl Drop for Unanswered<'_> {
-    fn drop(&mut self) {
-        if let Some(event) = self.event.take() {
-            self.recorder.record(event, Ending::Broken);
-        }
-    }
 }
 
 #[cfg(test)]

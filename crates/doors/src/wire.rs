@@ -15,16 +15,23 @@
 
 mod body;
 mod extents;
+mod interim;
 mod io;
 mod outgoing;
 mod patience;
 mod peer;
+mod raw_head;
+mod socket;
 
 pub use body::{Body, Broken};
+pub(crate) use interim::Interims;
 pub(crate) use io::{Limits, Wire};
 pub use outgoing::Outgoing;
 pub(crate) use outgoing::Watch;
+pub(crate) use peer::Entrance;
 pub use peer::Peer;
+pub(crate) use raw_head::Framing;
+pub(crate) use socket::Socket;
 
 #[cfg(test)]
 pub(crate) mod tests;

@@ -18,7 +18,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 use cache::{Error, Kind};
-use url::Url;
+use url::{Host, Url};
 
 /// A host and port. The host is in lower case, an IPv6 address without brackets.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -42,6 +42,18 @@ impl Endpoint {
         match (url.host_str(), url.port_or_known_default()) {
             (Some(host), Some(port)) => Ok(Self::new(host, port)),
             _ => Err(Error::new(Kind::UrlInvalid, "the URL names no host")),
+        }
+    }
+
+    /// A host given as text, in any of the ways that a URL takes, and an IPv6 address without brackets as well;
+    /// [`Kind::UrlInvalid`] when it is none.
+    pub(crate) fn of_host(host: &str, port: u16) -> Result<Self, Error> {
+        let host = host.parse().map_or_else(|_| Host::parse(host), |address| Ok(Host::Ipv6(address)));
+        match host {
+            Ok(host) => Ok(Self::new(&host.to_string(), port)),
+            Err(error) => {
+                Err(Error::new(Kind::UrlInvalid, format!("that is no host to connect to: {error}")))
+            }
         }
     }
 

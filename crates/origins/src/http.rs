@@ -1,40 +1,47 @@
-//! [`HttpOrigin`]: fetches from http and https origins.
+//! [`HttpOrigin`]: fetches from http and https origins, passes requests on to them, and opens tunnels.
 //!
 //! ```text
 //! fetch ─► host's turn ─► connection ─► request ─► head ─┬─ redirect ─► (again, with the next URL)
-//!                         (guarded)                      └─ final ────► body that holds the turn until it ends
+//!                         (guarded)     (content)        └─ final ────► body that holds the turn until it ends
+//! open ──► host's turn ─► connection ─► bytes in both directions, which hold the turn until they are dropped
 //! ```
 //!
-//! Owns the connection pool, the per-host limits and the metrics. One call is one attempt. Dropping the future or
-//! the body drops the exchange. It deliberately does not retry, cache, decode content or keep cookies.
+//! Owns the connection pools, the per-host limits and the metrics. One call is one attempt. Dropping the future or
+//! the body drops the exchange. Redirects are followed for the server's own requests without content alone. It
+//! deliberately does not retry, cache, decode content or keep cookies.
 
 mod body;
 mod client;
+mod content;
+mod fields;
 mod limits;
 mod redirect;
 #[cfg(test)]
 mod tests;
+mod tunnel;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use cache::{Error, Origin, OriginRequest, OriginResponse};
+use cache::{Error, Kind, Origin, OriginRequest, OriginResponse, Purpose, RequestBody, Tunnel, Tunnels};
 use futures_util::future::BoxFuture;
-use http::header::{ACCEPT, CONTENT_LENGTH, HOST, PROXY_AUTHORIZATION, USER_AGENT, VIA};
-use http::{HeaderMap, HeaderValue, Version};
+use http::{HeaderMap, Method, response};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
 use prometheus_client::registry::Registry;
-use protocols::http::{hop, via};
+use protocols::http::hop;
 use url::Url;
 
-use self::body::ExchangeBody;
-use self::client::Client;
+use self::body::{ExchangeBody, Held};
+use self::client::{Client, Outgoing};
+use self::content::Content;
+use self::fields::{Fields, Given};
 use self::limits::Limits;
 use self::redirect::{Route, Step};
+use self::tunnel::Passage;
 use crate::connect::Endpoint;
 use crate::connect::connector::Connector;
-use crate::connect::proxy::Scheme;
 use crate::connect::resolve::{self, Resolve};
 use crate::metrics::Metrics;
 use crate::{Guard, InvalidSettings, Settings};
@@ -51,10 +58,11 @@ pub struct HttpOrigin(Arc<Inner>);
 struct Inner {
     settings: Arc<Settings>,
     client: Client,
+    /// The way for tunnels; the client has its own.
+    connector: Connector,
     limits: Arc<Limits>,
     metrics: Arc<Metrics>,
-    /// The fields of every request.
-    fields: HeaderMap,
+    fields: Fields,
 }
 
 impl HttpOrigin {
@@ -78,103 +86,110 @@ impl HttpOrigin {
         registry: &mut Registry,
         resolver: Arc<dyn Resolve>,
     ) -> Result<Self, InvalidSettings> {
-        let fields = own_fields(&settings)?;
         let settings = Arc::new(settings);
+        let fields = Fields::new(Arc::clone(&settings))?;
         let metrics = Metrics::register(registry);
         let connector = Connector::new(Arc::clone(&settings), guard, resolver, Arc::clone(&metrics))?;
-        let client = Client::new(connector, Arc::clone(&settings), Arc::clone(&metrics));
+        let client = Client::new(connector.clone(), Arc::clone(&settings), Arc::clone(&metrics));
         let limits = Limits::new(Arc::clone(&settings), Arc::clone(&metrics));
-        Ok(Self(Arc::new(Inner { settings, client, limits, metrics, fields })))
+        Ok(Self(Arc::new(Inner { settings, client, connector, limits, metrics, fields })))
     }
 }
 
 impl Origin for HttpOrigin {
-    fn fetch(&self, request: OriginRequest) -> BoxFuture<'static, Result<OriginResponse, Error>> {
+    fn fetch(
+        &self,
+        request: OriginRequest,
+        content: Option<RequestBody>,
+    ) -> BoxFuture<'static, Result<OriginResponse, Error>> {
         let inner = Arc::clone(&self.0);
         Box::pin(async move {
-            let result = inner.fetch(request).await;
+            let result = match (&request.purpose, &content) {
+                (Purpose::Object, None) if request.method.is_safe() => inner.follow(&request).await,
+                _ => inner.pass(&request, content).await,
+            };
             inner.metrics.request(&result);
             result
         })
     }
 }
 
-impl Inner {
-    async fn fetch(&self, request: OriginRequest) -> Result<OriginResponse, Error> {
-        let mut route = Route::new(request.url, request.credentials);
-        loop {
-            let endpoint = Endpoint::of_url(route.url())?;
-            let permit = self.limits.acquire(&endpoint).await?;
-            let fields = self.fields_for(&request.headers, route.credentials(), route.url(), &endpoint);
-            let response = self.client.get(route.url(), &endpoint, fields).await?;
-            let (mut head, body) = response.into_parts();
-            let step = route.follow(head.status, &head.headers, &self.settings)?;
-            let metrics = Arc::clone(&self.metrics);
-            let body = ExchangeBody::new(body, head.version, &self.settings, endpoint, metrics, permit);
-            if step == Step::Moved {
-                self.metrics.redirects.inc();
-                drain(body).await;
-                continue;
-            }
-            hop::remove(&mut head.headers);
-            let (url, body) = (route.url().clone(), Box::pin(body));
-            return Ok(OriginResponse { status: head.status, headers: head.headers, body, url });
-        }
-    }
-
-    /// Our fields, then the request's, which replace ours of the same name, then `Via`, which adds to a chain.
-    fn fields_for(
-        &self,
-        request: &HeaderMap,
-        credentials: &HeaderMap,
-        url: &Url,
-        endpoint: &Endpoint,
-    ) -> HeaderMap {
-        let mut fields = request.clone();
-        for name in credentials.keys() {
-            fields.remove(name);
-        }
-        fields.extend(credentials.iter().map(|(name, value)| (name.clone(), value.clone())));
-        // hyper writes these from the URL and the (empty) body.
-        hop::remove(&mut fields);
-        fields.remove(HOST);
-        fields.remove(CONTENT_LENGTH);
-        for (name, value) in &self.fields {
-            if name == VIA {
-                fields.append(name, value.clone());
-            } else {
-                fields.entry(name).or_insert_with(|| value.clone());
-            }
-        }
-        if let Some(authorization) = self.proxy_authorization(url, endpoint) {
-            fields.insert(PROXY_AUTHORIZATION, authorization);
-        }
-        fields
-    }
-
-    /// For a proxy that gets the whole request; one that only tunnels has had it with CONNECT.
-    fn proxy_authorization(&self, url: &Url, endpoint: &Endpoint) -> Option<HeaderValue> {
-        if url.scheme() != "http" {
-            return None;
-        }
-        self.settings.proxies.proxy_for(Scheme::Http, endpoint)?.authorization.clone()
+impl Tunnels for HttpOrigin {
+    fn open(&self, host: &str, port: u16) -> BoxFuture<'static, Result<Tunnel, Error>> {
+        let inner = Arc::clone(&self.0);
+        let endpoint = Endpoint::of_host(host, port);
+        Box::pin(async move {
+            let result = match endpoint {
+                Ok(endpoint) => inner.tunnel(&endpoint).await,
+                Err(error) => Err(error),
+            };
+            inner.metrics.tunnel(&result);
+            result
+        })
     }
 }
 
-fn own_fields(settings: &Settings) -> Result<HeaderMap, InvalidSettings> {
-    let user_agent = HeaderValue::from_str(&settings.user_agent).map_err(|_| {
-        let detail =
-            format!("the user agent `{}` has characters that no field may have", settings.user_agent);
-        InvalidSettings::new(detail)
-    })?;
-    if settings.pseudonym.is_empty() {
-        return Err(InvalidSettings::new("the pseudonym is empty; Via needs a name"));
+impl Inner {
+    /// Asks for an object, wherever it has moved to.
+    async fn follow(&self, request: &OriginRequest) -> Result<OriginResponse, Error> {
+        let mut route = Route::new(request.url.clone(), request.credentials.clone());
+        loop {
+            let (head, body) = self.ask(request, route.url(), route.credentials(), None).await?;
+            if route.follow(head.status, &head.headers, &self.settings)? == Step::Arrived {
+                return Ok(answer(head, body, route.url().clone()));
+            }
+            self.metrics.redirects.inc();
+            drain(body).await;
+        }
     }
-    let mut fields = HeaderMap::new();
-    fields.insert(USER_AGENT, user_agent);
-    fields.insert(ACCEPT, HeaderValue::from_static("*/*"));
-    fields.insert(VIA, via::member(Version::HTTP_11, &settings.pseudonym));
-    Ok(fields)
+
+    /// Asks once.
+    async fn pass(
+        &self,
+        request: &OriginRequest,
+        content: Option<RequestBody>,
+    ) -> Result<OriginResponse, Error> {
+        if request.method == Method::CONNECT {
+            return Err(Error::new(Kind::UrlInvalid, "CONNECT asks for a tunnel, not for an answer"));
+        }
+        let (head, body) = self.ask(request, &request.url, &request.credentials, content).await?;
+        Ok(answer(head, body, request.url.clone()))
+    }
+
+    async fn ask(
+        &self,
+        request: &OriginRequest,
+        url: &Url,
+        credentials: &HeaderMap,
+        content: Option<RequestBody>,
+    ) -> Result<(response::Parts, ExchangeBody<Incoming>), Error> {
+        let endpoint = Endpoint::of_url(url)?;
+        let permit = self.limits.acquire(&endpoint).await?;
+        let given = Given { headers: &request.headers, credentials, url, endpoint: &endpoint };
+        let (fields, interim) = match &request.purpose {
+            Purpose::Object => (self.fields.of_object(&given), None),
+            Purpose::Exchange(manners) => {
+                (self.fields.of_exchange(&given, manners), manners.interim.as_ref())
+            }
+        };
+        let outgoing = Outgoing { method: &request.method, url, endpoint: &endpoint, fields, interim };
+        let (content, sending) = Content::new(content);
+        let (head, body) = self.client.send(outgoing, content, &sending).await?.into_parts();
+        sending.answered(head.status);
+        let (metrics, held) = (Arc::clone(&self.metrics), Held::new(permit, sending));
+        let body = ExchangeBody::new(body, head.version, &self.settings, endpoint, metrics, held);
+        Ok((head, body))
+    }
+
+    async fn tunnel(&self, endpoint: &Endpoint) -> Result<Tunnel, Error> {
+        let permit = self.limits.acquire(endpoint).await?;
+        Ok(Box::pin(Passage::new(self.connector.tunnel(endpoint).await?, permit)))
+    }
+}
+
+fn answer(mut head: response::Parts, body: ExchangeBody<Incoming>, url: Url) -> OriginResponse {
+    hop::remove(&mut head.headers);
+    OriginResponse { status: head.status, headers: head.headers, body: Box::pin(body), url }
 }
 
 async fn drain<B>(mut body: ExchangeBody<B>)

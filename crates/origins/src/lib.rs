@@ -1,6 +1,6 @@
 //! Where bytes come from. Today: HTTP origins behind a guarded connector.
 //!
-//! [`HttpOrigin`] implements [`cache::Origin`]; [`connect`] resolves, judges and connects. Nothing here stores,
+//! [`HttpOrigin`] implements [`cache::Origin`] and [`cache::Tunnels`]; [`connect`] resolves, judges and connects. Nothing here stores,
 //! caches or retries beyond one silent repeat on a connection that was already dead.
 #![forbid(unsafe_code)]
 

@@ -19,6 +19,7 @@ struct ResultLabel {
 pub(crate) struct Metrics {
     requests: Family<ResultLabel, Counter>,
     broken_bodies: Family<ResultLabel, Counter>,
+    tunnels: Family<ResultLabel, Counter>,
     pub(crate) redirects: Counter,
     pub(crate) repeats: Counter,
     pub(crate) received: Counter,
@@ -33,6 +34,7 @@ impl Metrics {
         let metrics = Self {
             requests: Family::default(),
             broken_bodies: Family::default(),
+            tunnels: Family::default(),
             redirects: Counter::default(),
             repeats: Counter::default(),
             received: Counter::default(),
@@ -51,6 +53,11 @@ impl Metrics {
             "standpipe_origin_broken_bodies",
             "Bodies from origins that did not come whole, by reason",
             m.broken_bodies.clone(),
+        );
+        registry.register(
+            "standpipe_origin_tunnels",
+            "Tunnels asked for by result: ok (it was opened) or the reason why not",
+            m.tunnels.clone(),
         );
         registry.register("standpipe_origin_redirects", "Redirects followed", m.redirects.clone());
         registry.register(
@@ -85,6 +92,11 @@ impl Metrics {
     pub(crate) fn request<T>(&self, result: &Result<T, Error>) {
         let result = result.as_ref().map_or_else(|error| error.kind.reason(), |_| "ok");
         self.requests.get_or_create(&ResultLabel { result }).inc();
+    }
+
+    pub(crate) fn tunnel<T>(&self, result: &Result<T, Error>) {
+        let result = result.as_ref().map_or_else(|error| error.kind.reason(), |_| "ok");
+        self.tunnels.get_or_create(&ResultLabel { result }).inc();
     }
 
     pub(crate) fn broken_body(&self, error: &Error) {

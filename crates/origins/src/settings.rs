@@ -8,7 +8,8 @@ use crate::ProxySettings;
 /// Limits and choices of [`HttpOrigin`](crate::HttpOrigin).
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// `User-Agent` sent to origins unless a request brings its own (default `Standpipe/<version>`).
+    /// `User-Agent` of the server's own requests unless they bring one (default `Standpipe/<version>`). A client's
+    /// request is passed on with the client's or none.
     pub user_agent: String,
     /// Our name in `Via` (RFC 9110 7.6.3), unique among the caches a request may pass (default `standpipe`).
     /// A request that comes to a door with it has gone in a circle.
@@ -26,7 +27,8 @@ pub struct Settings {
     pub connect_stagger: Duration,
     /// Silence on a connection after which TCP and HTTP/2 probe the other side (default 60 s).
     pub tcp_keepalive: Duration,
-    /// Longest wait for an answer's head, connecting included (default 60 s).
+    /// Longest wait for an answer's head, connecting included (default 60 s). Time in which the origin takes the
+    /// request's content, or the client is to send it, does not count.
     pub first_byte_timeout: Duration,
     /// Longest wait for the next [`Self::min_progress`] bytes of a body (default 60 s). Time in which nobody
     /// reads the body does not count.
@@ -49,7 +51,7 @@ pub struct Settings {
     /// Most fields of an answer's head (default 256).
     pub max_head_fields: usize,
     /// How much is read from a connection at once when much comes; small answers take small reads (default
-    /// 256 KiB, at least 8 KiB).
+    /// 2 MiB, at least 8 KiB). A fast origin that finds room for more is woken less often.
     pub read_buffer: usize,
     /// Most exchanges with one host and port at once (default 32).
     pub max_connections_per_host: usize,
@@ -61,7 +63,8 @@ pub struct Settings {
     pub max_hosts: usize,
     /// How long an unused connection is kept (default 30 s).
     pub pool_idle_timeout: Duration,
-    /// Most unused connections kept for one host and port (default 16).
+    /// Most unused connections kept for one host and port (default 16), and as many again for https requests whose
+    /// `Host` is not that of their URL, which go by HTTP/1.1.
     pub max_idle_per_host: usize,
 }
 
@@ -86,7 +89,7 @@ impl Default for Settings {
             downgrade: Downgrade::Refuse,
             max_head_bytes: 64 * 1024,
             max_head_fields: 256,
-            read_buffer: 256 * 1024,
+            read_buffer: 2 * 1024 * 1024,
             max_connections_per_host: 32,
             max_queue_per_host: 1024,
             queue_timeout: Duration::from_secs(60),

@@ -2,13 +2,16 @@
 //!
 //! ```text
 //! store ─► cache ◄─ origin        cache ─► fetch door ─┐
+//!                                 cache ─► site, proxy ─┤
 //!                                 cache ─► admin door ─┴─► service ─► listeners
 //!                                                          sessions ─► session door
 //! ```
 //!
 //! The only place that knows all crates. Owns nothing afterwards.
 
+mod alternatives;
 pub(crate) mod offline;
+mod reload;
 pub(crate) mod secret;
 mod session;
 mod settings;
@@ -20,21 +23,28 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use cache::{Cache, Http, KeyHasher, SystemClock};
+use cache::{Cache, Http, KeyHasher, SystemClock, Tunnels};
 use doors::access_log::{AccessLog, WriterThread};
 use doors::admin::AdminDoor;
+use doors::exchange::Plans;
 use doors::fetch::FetchDoor;
-use doors::listen::{self, Drain, Drainer, Listener};
+use doors::listen::{self, Certificates, Drain, Drainer, Listener};
 use doors::metrics::Metrics;
+use doors::proxy::{ProxyDoor, Tunneler, Users};
 use doors::respond::Responder;
-use doors::service::{self, Service};
+use doors::service::{self, Reload, Service};
 use doors::session::{self as sessions, SessionDoor};
-use doors::{access, admin, fetch};
+use doors::site::SiteDoor;
+use doors::{access, admin, fetch, proxy, site};
 use origins::{HttpOrigin, ProxySettings};
 use prometheus_client::registry::Registry;
 
-use crate::config::Values;
+use crate::config::{self, Config, Values};
 use crate::logs::Logs;
+
+use self::alternatives::Alternatives;
+use self::reload::InForce;
+pub(crate) use self::reload::Reloader;
 
 /// Everything built and bound, nothing running.
 pub(crate) struct App {
@@ -82,26 +92,54 @@ impl App {
     }
 
     /// Where it listens, with the ports that were free.
-    pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
-        self.listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect()
+    pub(crate) fn listening(&self) -> Vec<Announced> {
+        let announced = |listener: &Listener| {
+            let address = listener.local_addr().ok()?;
+            let scheme = if listener.is_tls() { "https" } else { "http" };
+            Some(Announced { address, scheme, site: listener.site().map(str::to_owned) })
+        };
+        self.listeners.iter().filter_map(announced).collect()
     }
 }
 
-/// Builds everything. Must be called in the runtime. The writer thread is to be joined at the very end.
-pub(crate) fn assemble(values: Values, logs: &Logs) -> Result<(App, Option<WriterThread>), String> {
+/// A listener, for people.
+pub(crate) struct Announced {
+    pub(crate) address: SocketAddr,
+    pub(crate) scheme: &'static str,
+    pub(crate) site: Option<String>,
+}
+
+/// Everything built, and what goes on beside it.
+pub(crate) struct Assembled {
+    pub(crate) app: App,
+    /// To be joined at the very end.
+    pub(crate) log_writer: Option<WriterThread>,
+    /// Reads the configuration again.
+    pub(crate) reloader: Arc<Reloader>,
+    /// Certificates whose files are looked at.
+    pub(crate) certificates: Vec<Certificates>,
+}
+
+/// Builds everything. Must be called in the runtime.
+pub(crate) fn assemble(config: Config, logs: &Logs) -> Result<Assembled, String> {
+    let values = &config.values;
     // First, because a second server on the same port is the likeliest mistake.
-    let listeners = bind(&values)?;
+    let (listeners, certificates) = bind(&config)?;
     let mut registry = Registry::default();
-    let store = store::open(settings::store(&values), &mut registry).map_err(|error| error.to_string())?;
+    let store = store::open(settings::store(values), &mut registry).map_err(|error| error.to_string())?;
     let hasher = KeyHasher::new(secret::load_or_create(&values.store_directory)?);
     let origin =
-        HttpOrigin::new(settings::origins(&values, proxies()?), settings::guard(&values), &mut registry)
+        HttpOrigin::new(settings::origins(values, proxies()?), settings::guard(values), &mut registry)
             .map_err(|error| error.to_string())?;
+    let origin = Arc::new(origin);
+    let plans = Plans::new(config::plan(values, &config.tables)?, hasher.clone());
+    let with_alternatives =
+        Alternatives { origin: Arc::clone(&origin) as Arc<dyn cache::Origin>, plans: plans.clone() };
     let parts = cache::Parts {
         store: store.clone(),
-        origin: Arc::new(origin),
+        origin: Arc::new(with_alternatives),
         clock: Arc::new(SystemClock::new()),
-        settings: settings::cache(&values),
+        settings: settings::cache(values),
     };
     let cache = Cache::new(parts, &mut registry);
     let metrics = Metrics::register(&mut registry);
@@ -110,23 +148,50 @@ pub(crate) fn assemble(values: Values, logs: &Logs) -> Result<(App, Option<Write
         "Log lines lost to a full queue",
         logs.dropped(),
     );
-    let (log, log_writer) = access_log(&values, &metrics)?;
+    let (log, log_writer) = access_log(values, &metrics)?;
     let draining = Arc::new(AtomicBool::new(false));
-    let session = session::open(&values, &mut registry)?;
+    let session = session::open(values, &mut registry)?;
     let counted = Counted { metrics, sessions: session.as_ref().map(SessionDoor::counter) };
-    let service = service(&values, &cache, hasher, counted, log, &draining, registry)?;
+    let tunnels = origin as Arc<dyn Tunnels>;
+    let access = access::InForce::new(reload::access_rules(values)?);
+    let users = reload::users(values)?;
     let (drainer, drain) = listen::drain();
-    let (settings, drain_delay) = (settings::listen(&values), values.server_drain_delay);
+    let (settings, drain_delay) = (settings::listen(values), values.server_drain_delay);
+    let values = config.values.clone();
+    let in_force = InForce {
+        access: access.clone(),
+        users: users.clone(),
+        plans: plans.clone(),
+        certificates: certificates.clone(),
+    };
+    let reloader = Arc::new(Reloader::new(config, in_force));
+    let reload = reloader.function();
+    let common = Common { cache: cache.clone(), hasher, plans, tunnels, access, users, reload };
+    let service = service(&values, common, counted, log, &draining, registry)?;
     let app =
         App { listeners, session, service, settings, drainer, drain, cache, store, draining, drain_delay };
-    Ok((app, log_writer))
+    Ok(Assembled { app, log_writer, reloader, certificates })
 }
 
-fn bind(values: &Values) -> Result<Vec<Listener>, String> {
-    let bind = |address: SocketAddr| {
-        listen::bind(address).map_err(|error| format!("cannot listen on {address} (server.listen): {error}"))
-    };
-    values.server_listen.iter().map(|address| bind(address.0)).collect()
+/// All listeners, and their certificates.
+fn bind(config: &Config) -> Result<(Vec<Listener>, Vec<Certificates>), String> {
+    let (mut listeners, mut all) = (Vec::new(), Vec::new());
+    for wanted in config::listening(&config.values, &config.tables) {
+        let (address, place) = (wanted.address.0, wanted.place);
+        let mut listener = listen::bind(address)
+            .map_err(|error| format!("cannot listen on {address} ({place}): {error}"))?;
+        if let Some(site) = wanted.site {
+            listener = listener.for_site(site);
+        }
+        if !wanted.certificates.is_empty() {
+            let certificates =
+                Certificates::load(wanted.certificates).map_err(|error| format!("{place}: {error}"))?;
+            all.push(certificates.clone());
+            listener = listener.with_tls(certificates);
+        }
+        listeners.push(listener);
+    }
+    Ok((listeners, all))
 }
 
 /// Upstream proxies by the usual variables.
@@ -143,17 +208,26 @@ fn access_log(values: &Values, metrics: &Metrics) -> Result<(AccessLog, Option<W
     Ok((log, Some(writer)))
 }
 
+/// What all doors share.
+struct Common {
+    cache: Cache,
+    hasher: KeyHasher,
+    plans: Plans,
+    tunnels: Arc<dyn Tunnels>,
+    access: access::InForce,
+    users: Users,
+    reload: Reload,
+}
+
 fn service(
     values: &Values,
-    cache: &Cache,
-    hasher: KeyHasher,
+    common: Common,
     counted: Counted,
     log: AccessLog,
     draining: &Arc<AtomicBool>,
     mut registry: Registry,
 ) -> Result<Service, String> {
-    let access = access::Rules::new(&texts(&values.access_rules), &texts(&values.access_trusted_proxies))
-        .map_err(|error| error.to_string())?;
+    let Common { cache, hasher, plans, tunnels, access, users, reload } = common;
     let responder = Responder::new(&values.server_name);
     let parts = fetch::Parts {
         cache: cache.clone(),
@@ -162,10 +236,26 @@ fn service(
         settings: settings::fetch(values)?,
     };
     let fetch = FetchDoor::new(parts, &mut registry);
+    let content_patience = values.server_content_timeout.0;
+    let site = SiteDoor::new(site::Parts {
+        cache: cache.clone(),
+        responder: responder.clone(),
+        plans: plans.clone(),
+        content_patience,
+    });
+    let proxy = ProxyDoor::new(proxy::Parts {
+        cache: cache.clone(),
+        responder: responder.clone(),
+        plans: plans.clone(),
+        users,
+        tunnels: Tunneler::new(tunnels, settings::tunnels(values), &mut registry),
+        content_patience,
+    });
     let metrics = counted.metrics.clone();
     let parts = admin::Parts {
-        cache: cache.clone(),
+        cache,
         fetch: fetch.clone(),
+        plans,
         responder: responder.clone(),
         registry: Arc::new(registry),
         traffic: Arc::new(move || counted.traffic()),
@@ -174,8 +264,22 @@ fn service(
     };
     let admin = AdminDoor::new(parts);
     let name = Arc::from(values.server_name.as_str());
+    let hosts = values.server_hosts.iter().map(|host| host.0.as_str().into()).collect();
     let max_target = values.server_max_target.count();
-    Ok(Service::new(service::Parts { access, fetch, admin, responder, log, metrics, name, max_target }))
+    Ok(Service::new(service::Parts {
+        access,
+        fetch,
+        site,
+        proxy,
+        admin,
+        responder,
+        log,
+        metrics,
+        name,
+        hosts,
+        max_target,
+        reload: Some(reload),
+    }))
 }
 
 fn texts<T: AsRef<str>>(items: &[T]) -> Vec<&str> {

@@ -5,12 +5,16 @@
 
 pub(crate) mod arguments;
 mod client;
+mod entries;
+mod explain;
 mod export;
 mod fsck;
 mod get;
 mod hashing;
 mod import;
 mod pins;
+mod prewarm;
+mod purge;
 mod scrub;
 mod status;
 mod tree;
@@ -80,6 +84,16 @@ pub(crate) fn run() -> ExitCode {
         Some(("unpin", arguments)) => {
             with_server(arguments, async |server| pins::unpin(arguments, server).await)
         }
+        Some(("purge", arguments)) => {
+            with_server(arguments, async |server| print(&purge::run(arguments, server).await?))
+        }
+        Some(("explain", arguments)) => {
+            with_server(arguments, async |server| print(&explain::run(arguments, server).await?))
+        }
+        Some(("entries", arguments)) => {
+            with_server(arguments, async |server| entries::run(arguments, server, print).await)
+        }
+        Some(("prewarm", arguments)) => prewarm(arguments),
         Some(("wrap", arguments)) => wrap(arguments),
         Some(("fsck", arguments)) => with_values(arguments, fsck::run),
         Some(("export", arguments)) => with_values(arguments, export::run),
@@ -158,6 +172,19 @@ async fn delete(arguments: &ArgMatches, server: &Server) -> Result<(), String> {
     match response.status() {
         StatusCode::OK | StatusCode::NO_CONTENT => Ok(()),
         _ => Err(client::refusal(response, PATIENCE).await),
+    }
+}
+
+fn prewarm(arguments: &ArgMatches) -> Result<(), Failed> {
+    let mut ended = None;
+    with_server(arguments, async |server| {
+        ended = Some(prewarm::run(arguments, server).await?);
+        Ok(())
+    })?;
+    match ended {
+        Some(prewarm::Ended::Short(sentences)) => Err(Failed::Findings(sentences.join("\nstandpipe: "))),
+        Some(prewarm::Ended::Background(id)) => Ok(print(&format!("{id}\n"))?),
+        Some(prewarm::Ended::Whole) | None => Ok(()),
     }
 }
 

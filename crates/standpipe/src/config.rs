@@ -10,6 +10,8 @@ mod keys;
 mod raw;
 pub(crate) mod reference;
 mod show;
+mod sites;
+mod tables;
 mod value;
 
 use std::ffi::OsString;
@@ -21,8 +23,10 @@ use doors::fetch::PassHeaders;
 
 pub(crate) use facts::Facts;
 pub(crate) use keys::{KEYS, Key, KeyDefault, Values};
-pub(crate) use raw::Raw;
-pub(crate) use show::effective;
+pub(crate) use raw::{Raw, Source};
+pub(crate) use show::{effective, table_texts};
+pub(crate) use sites::{listening, plan};
+pub(crate) use tables::Tables;
 pub(crate) use value::{AccessLog, LogFormat, Resolver, Shape, Size, WhenFull, Word};
 
 /// The variable that names the configuration file.
@@ -38,12 +42,32 @@ const OTHER_VARIABLES: [&str; 3] = [FILE_VARIABLE, SERVER_VARIABLE, "STANDPIPE_B
 pub(crate) struct Config {
     /// The value of every key.
     pub(crate) values: Values,
+    /// The tables.
+    pub(crate) tables: Tables,
     /// What was typed, with places.
     pub(crate) raw: Raw,
     /// The file that was read.
     pub(crate) file: Option<PathBuf>,
     /// What looks like a mistake but is none.
     pub(crate) warnings: Vec<String>,
+    inputs: Inputs,
+}
+
+/// What a configuration is made of, to make it again.
+#[derive(Clone)]
+struct Inputs {
+    flags: ArgMatches,
+    named: Option<PathBuf>,
+    environment: Vec<(OsString, OsString)>,
+    facts: Facts,
+}
+
+impl Config {
+    /// Reads everything again: same flags and variables, and the file as it is now.
+    pub(crate) fn again(&self) -> Result<Self, Vec<String>> {
+        let Inputs { flags, named, environment, facts } = &self.inputs;
+        load(flags, named.as_deref(), environment, facts)
+    }
 }
 
 /// Puts the sources together. `named` is the file given on the command line.
@@ -65,12 +89,16 @@ pub(crate) fn load(
         }
     }
     raw.add_defaults(facts);
-    let parsed = Values::parse(&raw).and_then(|values| match consistent(&values, &raw) {
-        Ok(()) => Ok(values),
+    let parsed = parse(&raw).and_then(|(values, tables)| match consistent(&values, &tables, &raw) {
+        Ok(()) => Ok((values, tables)),
         Err(problem) => Err(vec![problem]),
     });
     match parsed {
-        Ok(values) if problems.is_empty() => Ok(Config { values, raw, file, warnings }),
+        Ok((values, tables)) if problems.is_empty() => {
+            let (flags, named) = (flags.clone(), named.map(Path::to_owned));
+            let inputs = Inputs { flags, named, environment: environment.to_vec(), facts: facts.clone() };
+            Ok(Config { values, tables, raw, file, warnings, inputs })
+        }
         Ok(_) => Err(problems),
         Err(more) => {
             problems.extend(more);
@@ -79,17 +107,32 @@ pub(crate) fn load(
     }
 }
 
-/// What must hold between keys.
-fn consistent(values: &Values, raw: &Raw) -> Result<(), String> {
+fn parse(raw: &Raw) -> Result<(Values, Tables), Vec<String>> {
+    match (Values::parse(raw), Tables::parse(&raw.tables)) {
+        (Ok(values), Ok(tables)) => Ok((values, tables)),
+        (values, tables) => {
+            Err(values.err().into_iter().flatten().chain(tables.err().into_iter().flatten()).collect())
+        }
+    }
+}
+
+/// What must hold between keys and tables.
+fn consistent(values: &Values, tables: &Tables, raw: &Raw) -> Result<(), String> {
     let problem = |key: &str, problem: &str| {
         let place = raw.given(key).map_or(String::new(), |given| format!("{}: ", given.source));
         Err(format!("{place}{key}: {problem}"))
     };
-    if values.server_listen.is_empty() {
+    if values.server_listen.is_empty() && tables.listeners.is_empty() {
         return problem("server.listen", "is empty, so there is nothing to listen on");
     }
     if values.server_name.is_empty() {
         return problem("server.name", "is empty, but `Via` needs a name");
+    }
+    let plan = plan(values, tables)?;
+    if let Some(unknown) =
+        listening(values, tables).iter().find_map(|listening| listening.unknown_site(&plan))
+    {
+        return Err(unknown);
     }
     PassHeaders::new(&values.fetch_pass_headers, &values.fetch_pass_headers_default)
         .map(drop)

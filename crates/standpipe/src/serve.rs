@@ -5,14 +5,16 @@
 
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 use std::thread;
 use std::time::Duration;
 
 use doors::access_log::WriterThread;
 use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{SignalKind, signal};
 
-use crate::assemble;
+use crate::assemble::{self, Announced, Assembled, Reloader};
 use crate::config::{Config, Values};
 use crate::shutdown::{self, Signals};
 use crate::{limits, logs};
@@ -22,22 +24,26 @@ const LAST_MOMENTS: Duration = Duration::from_secs(1);
 
 /// Serves until a signal comes.
 pub(crate) fn run(config: Config) -> Result<(), String> {
-    let Config { values, file, warnings, .. } = config;
-    let logs = logs::start(&values)?;
-    for warning in warnings {
+    let logs = logs::start(&config.values)?;
+    for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
-    if let Some(file) = file {
+    if let Some(file) = &config.file {
         tracing::info!(file = %file.display(), "configuration read");
     }
-    limits::raise(&values);
+    limits::raise(&config.values);
 
-    let runtime = runtime(&values)?;
+    let runtime = runtime(&config.values)?;
     let (ended, log_writer) = runtime.block_on(async {
         let mut signals = Signals::listen().map_err(|error| format!("signals cannot be heard: {error}"))?;
-        let (app, log_writer) = assemble::assemble(values, &logs)?;
+        let interval = config.values.server_certificate_interval.0;
+        let Assembled { app, log_writer, reloader, certificates } = assemble::assemble(config, &logs)?;
+        for certificates in certificates {
+            tokio::spawn(certificates.watch(interval));
+        }
+        reload_on_signal(reloader)?;
         app.cache.restore_pins().await;
-        announce(&app.addresses(), &app.session_addresses());
+        announce(&app.listening(), &app.session_addresses());
         Ok::<_, String>((shutdown::serve_until_signal(app, &mut signals).await, log_writer))
     })?;
     // Tasks hold the access log; only when they are gone is its last line known.
@@ -46,6 +52,20 @@ pub(crate) fn run(config: Config) -> Result<(), String> {
         finish(log_writer);
     }
     ended
+}
+
+/// SIGHUP reads the configuration again.
+fn reload_on_signal(reloader: Arc<Reloader>) -> Result<(), String> {
+    let mut hangup =
+        signal(SignalKind::hangup()).map_err(|error| format!("signals cannot be heard: {error}"))?;
+    tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            let reloader = Arc::clone(&reloader);
+            // It reads files; what it says is in the log.
+            let _ = tokio::task::spawn_blocking(move || reloader.reload()).await;
+        }
+    });
+    Ok(())
 }
 
 /// Lets the access log write what waits, unless nobody takes it.
@@ -71,16 +91,18 @@ fn runtime(values: &Values) -> Result<Runtime, String> {
 }
 
 /// Says on stdout where we listen: scripts and people wait for these lines.
-fn announce(addresses: &[SocketAddr], sessions: &[distcache::Address]) {
+fn announce(listening: &[Announced], sessions: &[distcache::Address]) {
     let mut text = String::new();
     for address in sessions {
         text.push_str(&format!("standpipe listening for TLS sessions on {address}\n"));
     }
-    for address in addresses {
-        text.push_str(&format!("standpipe listening on http://{address}\n"));
+    for Announced { address, scheme, site } in listening {
+        let for_site = site.as_ref().map_or(String::new(), |site| format!(" for the site {site}"));
+        text.push_str(&format!("standpipe listening{for_site} on {scheme}://{address}\n"));
     }
-    if let Some(address) = addresses.first() {
-        text.push_str(&format!("try: curl 'http://{}/https://example.com/'\n", reachable(*address)));
+    let main = listening.iter().find(|listener| listener.site.is_none());
+    if let Some(Announced { address, scheme, .. }) = main {
+        text.push_str(&format!("try: curl '{scheme}://{}/https://example.com/'\n", reachable(*address)));
     }
     let mut stdout = io::stdout().lock();
     if let Err(error) = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {

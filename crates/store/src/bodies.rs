@@ -11,9 +11,12 @@
 //! Invariants: a name in `bodies/` belongs to one body here and equal bodies get one name; at most one living [`Body`]
 //! a digest reads the file; bytes are given back after the file is gone. Lock order: shelf, then a body's place.
 //!
-//! A *part* is a body with holes that waits in `parts/<id>` for the rest; one entry names it and nobody reads it.
+//! A *part* is a body with holes, in `parts/<id>`: see [`parts`].
 //!
 //! Deliberately not here: what entries are, and the order of eviction.
+
+mod given_up;
+mod parts;
 
 use std::io;
 use std::sync::{Arc, Weak};
@@ -22,6 +25,9 @@ use hashbrown::hash_table::Entry as Probe;
 use hashbrown::{HashMap, HashTable};
 use parking_lot::Mutex;
 
+use self::given_up::GivenUp;
+use self::parts::LEFT;
+pub(crate) use self::parts::Revived;
 use crate::files::directory::Place;
 use crate::shared::Shared;
 use crate::{Body, Digest, Failure};
@@ -38,6 +44,7 @@ const CHUNK: usize = 8192;
 /// Every complete body.
 pub(crate) struct Bodies {
     shelves: Box<[Mutex<Shelf>]>,
+    pub(crate) given_up: GivenUp,
 }
 
 /// A body's number in the table.
@@ -112,7 +119,7 @@ impl BodyId {
         Self(self.0 | PART)
     }
 
-    /// Whether the body has holes: it cannot be read, only filled up.
+    /// Whether the body has holes.
     pub(crate) fn is_part(self) -> bool {
         self != Self::NONE && self.0 & PART != 0
     }
@@ -128,7 +135,7 @@ impl BodyId {
 
 impl Bodies {
     pub(crate) fn new() -> Self {
-        Self { shelves: (0..SHELVES).map(|_| Mutex::default()).collect() }
+        Self { shelves: (0..SHELVES).map(|_| Mutex::default()).collect(), given_up: GivenUp::new() }
     }
 
     /// One more entry names each of these bodies; those that are not known yet are taken to be on the disk, and counted in
@@ -146,7 +153,12 @@ impl Bodies {
             shelf.make_room_for(group.iter().map(|at| &all[*at as usize].digest));
             for at in group.iter().map(|at| *at as usize) {
                 let (number, is_new) = shelf.find_or_add(&all[at]);
-                shelf.record_mut(number).entries += 1;
+                let record = shelf.record_mut(number);
+                record.entries += 1;
+                // The file may be younger than the oldest record that names it: the least trusted epoch counts.
+                if record.epoch != all[at].epoch && !shared.is_trusted(all[at].epoch) {
+                    record.epoch = all[at].epoch;
+                }
                 ids[at] = BodyId::new(number_of_shelf, number);
                 count += u64::from(is_new);
                 bytes += if is_new { all[at].length } else { 0 };
@@ -208,7 +220,7 @@ impl Bodies {
         let mut shelf = self.shelves[id.shelf()].lock();
         let record = shelf.record_mut(id.number());
         record.entries -= 1;
-        if record.entries == 0 && shelf.living(id.number()).is_none() {
+        if record.entries == 0 && !shelf.is_held(id) {
             let buried = shelf.bury(shared, id.number());
             drop(shelf);
             buried.finish(shared);
@@ -224,9 +236,23 @@ impl Bodies {
         self.shelves[id.shelf()].lock().record_mut(id.number()).epoch = epoch;
     }
 
-    /// The body that readers share; made when nobody reads it yet.
-    pub(crate) fn living(&self, shared: &Arc<Shared>, id: BodyId) -> Arc<Body> {
-        self.shelves[id.shelf()].lock().living_or_new(shared, id.number())
+    /// The body that readers share; made when nobody reads it yet. `None` when the number is not this digest's any more.
+    pub(crate) fn living(&self, shared: &Arc<Shared>, id: BodyId, digest: &Digest) -> Option<Arc<Body>> {
+        let mut shelf = self.shelves[id.shelf()].lock();
+        (shelf.find(digest) == Some(id.number())).then(|| shelf.living_or_new(shared, id.number()))
+    }
+
+    /// The body of this digest, if there is one that can be used: found and held in one step, so that its last entry
+    /// cannot take its file away in between. Waits for the disk.
+    pub(crate) fn twin(
+        &self,
+        shared: &Arc<Shared>,
+        digest: &Digest,
+        is_usable: impl Fn(&Facts) -> bool,
+    ) -> Option<Arc<Body>> {
+        let mut shelf = self.shelves[shelf_of(digest)].lock();
+        let number = shelf.find(digest).filter(|number| is_usable(&shelf.record(*number).facts()))?;
+        Some(shelf.living_or_new(shared, number))
     }
 
     /// Gives a body whose bytes are all in its own file its final name, unless an equal one has it; an equal one that
@@ -240,10 +266,13 @@ impl Bodies {
     ) -> Result<Named, Failure> {
         let shared = &body.shared;
         let mut shelf = self.shelves[shelf_of(&digest)].lock();
-        if let Some(number) = shelf.find(&digest)
-            && is_usable(&shelf.record(number).facts())
-        {
+        let known = shelf.find(&digest);
+        if let Some(number) = known.filter(|number| is_usable(&shelf.record(*number).facts())) {
             return Ok(Named::Twin(shelf.living_or_new(shared, number)));
+        }
+        // After a power cut an older record would vouch for this file.
+        if known.is_some() || self.given_up.is_recorded(&digest) || shared.metrics.unloaded.get() > 0 {
+            shared.sync(body)?;
         }
         shared.rename(body, Place::Named(digest))?;
         let facts = Facts { digest, length, epoch: shared.epoch() };
@@ -383,6 +412,14 @@ impl Shelf {
         self.live.get(&number)?.body.upgrade()
     }
 
+    /// Whether somebody sees to the body when he lets go of it.
+    fn is_held(&self, id: BodyId) -> bool {
+        match id.is_part() {
+            true => self.live.get(&id.number()).is_some_and(|live| live.id != LEFT),
+            false => self.living(id.number()).is_some(),
+        }
+    }
+
     fn living_or_new(&mut self, shared: &Arc<Shared>, number: u32) -> Arc<Body> {
         if let Some(body) = self.living(number) {
             return body;
@@ -405,8 +442,13 @@ impl Shelf {
     /// takes long, and the name is free at once.
     fn bury(&mut self, shared: &Shared, number: u32) -> Buried {
         let Record { digest, length, .. } = *self.record(number);
+        let has_left = self.live.get(&number).is_some_and(|live| live.id == LEFT);
         self.remove(number);
         shared.metrics.bodies.dec();
+        if let Some(part) = part_of_name(&digest).filter(|_| has_left) {
+            return Buried::elsewhere(part);
+        }
+        shared.bodies.given_up.note(&digest);
         let grave = Place::Fill(shared.next_id());
         let moved = shared.directory.rename(place_of(&digest), grave);
         Buried { grave, length, moved, digest }

@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | claimed | none; there is no body yet | the claim |
 //! | filling | committed extents only grow; small bodies in memory, others in `fills/<id>` | fill, entry, readers |
+//! | filling in pieces | has holes, in `parts/<id>`; what is committed and what is claimed is in the quota | piece fills, entry, readers |
 //! | complete | all there; `bodies/ab/<sha256>`, or memory while it is on its way there | entry, readers |
 //! | failed | what was committed stays readable | readers |
 //! | doomed | complete, but no entry refers to it any more | readers |
@@ -18,6 +19,7 @@
 //! Deliberately not here: how bytes get in ([`Fill`](crate::Fill)) and out ([`BodyReader`]).
 
 mod memory;
+mod partial;
 mod progress;
 mod reader;
 
@@ -29,12 +31,14 @@ use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
 
 pub(crate) use self::memory::Pieces;
+pub(crate) use self::partial::{Owner, Partial};
 #[cfg(all(test, loom))]
 pub(crate) use self::progress::{Next, next};
 pub use self::reader::{BodyReader, Chunk, FileRange};
+use crate::extents::Extents;
 use crate::files::directory::Place;
 use crate::files::open::OpenFile;
-use crate::growth::{Growth, Phase};
+use crate::growth::{Growth, Phase, Ranged};
 use crate::quota::Reservation;
 use crate::shared::Shared;
 use crate::{Digest, Failure};
@@ -54,6 +58,8 @@ pub struct Body {
     pub(crate) reservation: Mutex<Option<Reservation>>,
     /// All bytes so far, as long as the body is held in memory.
     memory: RwLock<Option<Pieces>>,
+    /// Of a body that grows, or has grown, in pieces.
+    pub(crate) partial: Option<Partial>,
     followers: AtomicUsize,
 }
 
@@ -92,6 +98,19 @@ impl Body {
         Arc::new(body)
     }
 
+    /// A body that grows in pieces and has some of them, in a file of which the caller knows the place.
+    pub(crate) fn in_pieces(
+        shared: &Arc<Shared>,
+        (declared, extents): (Option<u64>, Extents),
+        partial: Partial,
+        reservation: Reservation,
+    ) -> Arc<Self> {
+        let mut body = Self::new(shared, declared, Some(reservation), None);
+        body.growth = Growth::in_pieces(declared, extents);
+        body.partial = Some(partial);
+        Arc::new(body)
+    }
+
     fn new(
         shared: &Arc<Shared>,
         declared: Option<u64>,
@@ -107,6 +126,7 @@ impl Body {
             open: Mutex::default(),
             reservation: Mutex::new(reservation),
             memory: RwLock::new(memory),
+            partial: None,
             followers: AtomicUsize::new(0),
         }
     }
@@ -133,6 +153,27 @@ impl Body {
     /// The parts of `range` that cannot be read yet, in order.
     pub fn gaps(&self, range: Range<u64>) -> Vec<Range<u64>> {
         self.growth.gaps(range)
+    }
+
+    /// Whether the body grows in pieces and has holes still. Nobody need be filling them.
+    pub fn is_partial(&self) -> bool {
+        self.growth.is_partial()
+    }
+
+    /// The byte ranges that can be read, in order.
+    pub fn extents(&self) -> Vec<Range<u64>> {
+        self.growth.extents().ranges().to_vec()
+    }
+
+    /// What there is to say of `range` (clamped to the body's end) now; `None`: all that is missing is being written.
+    pub fn range_now(&self, range: Range<u64>) -> Option<Ranged> {
+        self.growth.look(range)
+    }
+
+    /// Waits until all of `range` (clamped to the body's end) can be read, or something in it is missing that nobody
+    /// writes, or never will.
+    pub async fn wait_range(self: &Arc<Self>, range: Range<u64>) -> Ranged {
+        self.growth.waiters.until(|| self.growth.look(range.clone())).await
     }
 
     /// SHA-256, known once the body is complete and hashed.

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use crate::fill::{self, Begun};
 use crate::flight::{Flying, Landing};
 use crate::index::Cold;
+use crate::labels::recent::Moment;
 use crate::store::Inner;
 use crate::{BodyState, Contents, Digest, Entry, Failure, Fill, Key};
 
@@ -58,15 +59,30 @@ pub struct Claim<C: Contents> {
     found: Found<C>,
     /// `None` once the flight has ended.
     flight: Option<Arc<Flown<C>>>,
+    /// Purges from then on are about what it brings.
+    begun: Moment,
 }
 
 /// What the claimed key has.
 pub(crate) struct Found<C: Contents> {
-    pub(crate) previous: Option<Arc<Entry<C>>>,
-    pub(crate) part: Option<Cold>,
+    previous: Option<Arc<Entry<C>>>,
+    /// The entry, if its body has holes.
+    partial: Option<Arc<Entry<C>>>,
+    /// The record, if it is one of a body with holes.
+    part: Option<Cold>,
 }
 
-/// A body with holes that an interrupted fill has left.
+impl<C: Contents> Found<C> {
+    pub(crate) fn new(entry: Option<Arc<Entry<C>>>, part: Option<Cold>) -> Self {
+        let (partial, previous) = match entry {
+            Some(entry) if entry.body.is_partial() => (Some(entry), None),
+            entry => (None, entry),
+        };
+        Self { previous, partial, part }
+    }
+}
+
+/// The beginning of a body, which an interrupted fill has left.
 pub struct Part<H> {
     /// What was known about the object when the fill began.
     pub head: H,
@@ -111,7 +127,8 @@ impl<C: Contents> Claim<C> {
         found: Found<C>,
         flight: Arc<Flown<C>>,
     ) -> Self {
-        Self { store: store.clone(), key, name: name.clone(), found, flight: Some(flight) }
+        let begun = store.recent.now();
+        Self { store: store.clone(), key, name: name.clone(), found, flight: Some(flight), begun }
     }
 
     /// The claimed key.
@@ -119,30 +136,51 @@ impl<C: Contents> Claim<C> {
         self.key
     }
 
-    /// The entry that the caller's test did not accept, if there was one.
+    /// What it brings was asked for with `other`: purges since then are about it.
+    pub fn asked_with(&mut self, other: &Self) {
+        self.begun = self.begun.min(other.begun);
+    }
+
+    pub(crate) fn store(&self) -> &Arc<Inner<C>> {
+        &self.store
+    }
+
+    /// The entry that the caller's test did not accept, if there was one; not one whose body has holes.
     pub fn previous(&self) -> Option<&Arc<Entry<C>>> {
         self.found.previous.as_ref()
     }
 
-    /// What an interrupted fill has left of the object, if it has left anything. It stays until the claim is published or
-    /// resumed; then it is used up. Waits for the disk.
+    /// The entry whose body has holes, if the key has one in memory: it goes on by [`refresh`](Self::refresh).
+    pub fn partial(&self) -> Option<&Arc<Entry<C>>> {
+        self.found.partial.as_ref()
+    }
+
+    /// The beginning of the object that is there, if there is one and it is recorded. It stays until the claim is published
+    /// or resumed; then it is used up. Waits for the disk.
     pub async fn part(&self) -> Option<Part<C::Head>> {
         let (store, part) = (self.store.clone(), self.found.part?);
         let shared = self.store.shared.clone();
         shared.pool.run(move || store.read_part_record(&part)).await.ok().flatten()
     }
 
-    /// Goes on with the part: its bytes are the body's first ones, and the entry is put in the index as by
-    /// [`publish`](Self::publish). `length` is what the origin declares for the whole. On refusal the claim comes back.
+    /// Goes on with the part: its bytes up to the first gap are the body's first ones, and the entry is put in the index as
+    /// by [`publish`](Self::publish). What lies behind the gap is written again: [`refresh`](Self::refresh) and
+    /// [`claim_pieces`](crate::Writer::claim_pieces) leave that out. `length` is what the origin declares for the whole. On
+    /// refusal (also because somebody reads or fills the part: [`Refused::PartGone`]) the claim comes back.
     pub async fn resume(
-        self,
+        mut self,
         head: C::Head,
         spec: BodySpec,
     ) -> Result<(Arc<Entry<C>>, Fill<C>), (Self, Refused)> {
         let Some(part) = self.found.part else { return Err((self, Refused::PartGone)) };
+        // What the claim holds is in nobody's use.
+        let partial = self.found.partial.take().map(|entry| Arc::downgrade(&entry));
         match fill::begin_with(&self.store, part, spec).await {
             Ok(begun) => Ok(self.put(head, begun, spec)),
-            Err(refused) => Err((self, refused)),
+            Err(refused) => {
+                self.found.partial = partial.and_then(|entry| entry.upgrade());
+                Err((self, refused))
+            }
         }
     }
 
@@ -166,10 +204,11 @@ impl<C: Contents> Claim<C> {
         }
     }
 
-    /// The previous entry's body goes on under a new head (304). The claim comes back when there was no previous
-    /// entry, or it has been removed or its body has failed meanwhile.
+    /// The body of the previous entry, or of the one with holes, goes on under a new head (304). The claim comes back when
+    /// there was none, or it has been removed or its body has failed meanwhile.
     pub fn refresh(mut self, head: C::Head) -> Result<Arc<Entry<C>>, Self> {
-        let Some(body) = self.found.previous.as_ref().map(|previous| previous.body.clone()) else {
+        let known = self.found.previous.as_ref().or(self.found.partial.as_ref());
+        let Some(body) = known.map(|known| known.body.clone()) else {
             return Err(self);
         };
         if matches!(body.state(), BodyState::Failed(_)) {
@@ -180,7 +219,9 @@ impl<C: Contents> Claim<C> {
         if self.store.index.republish(&self.key, same, entry.clone()).is_none() {
             return Err(self);
         }
-        self.store.rerecord(&entry);
+        if self.store.catch_up(&entry, self.begun) {
+            self.store.rerecord(&entry);
+        }
         self.land(Landing::Entry(entry.clone()));
         Ok(entry)
     }
@@ -191,10 +232,24 @@ impl<C: Contents> Claim<C> {
         self.land(Landing::Refused(refusal));
     }
 
+    /// Puts an entry in the index whose body has no bytes yet.
+    pub(crate) fn put_partial(mut self, head: C::Head, body: Arc<crate::Body>) -> Arc<Entry<C>> {
+        self.store.drop_part(self.found.part);
+        let entry = self.entry(head, body);
+        let replaced = self.store.index.publish(&self.key, entry.clone());
+        self.store.catch_up(&entry, self.begun);
+        self.land(Landing::Entry(entry.clone()));
+        drop(replaced);
+        entry
+    }
+
     fn put(mut self, head: C::Head, begun: Begun, spec: BodySpec) -> (Arc<Entry<C>>, Fill<C>) {
         let entry = self.entry(head, begun.body.clone());
+        // What has holes does not get its place back.
         let replaced = self.store.index.publish(&self.key, entry.clone());
+        let replaced = replaced.filter(|replaced| !replaced.body.is_partial());
         let fill = Fill::new(&self.store, &entry, replaced, begun, spec);
+        self.store.catch_up(&entry, self.begun);
         self.land(Landing::Entry(entry.clone()));
         (entry, fill)
     }

@@ -15,6 +15,8 @@ pub struct Config {
     pub disk: Arc<dyn Disk>,
     /// Most bytes of bodies, growing ones included.
     pub quota: u64,
+    /// Most entries, of which each takes some memory whatever its body has; beyond, others are evicted.
+    pub max_entries: u64,
     /// Percent of the quota in use above which entries are evicted.
     pub high_mark: u8,
     /// Percent of the quota in use at which eviction stops.
@@ -38,6 +40,9 @@ pub struct Config {
     pub load_threads: usize,
     /// Longest time between a change and its record on the disk.
     pub commit_interval: Duration,
+    /// Whether pins are told ([`Writer::pin`](crate::Writer::pin)) before anything may be evicted; else there are none at
+    /// first.
+    pub await_pins: bool,
     /// Bytes of garbage in a log, of which there are 64, below which it is not rewritten.
     pub compact_from: u64,
 }
@@ -49,6 +54,7 @@ impl Config {
             directory,
             disk: Arc::new(RealDisk),
             quota,
+            max_entries: 10_000_000,
             high_mark: 95,
             low_mark: 90,
             huge_share: 50,
@@ -60,6 +66,7 @@ impl Config {
             open_files: 1024,
             load_threads: 2,
             commit_interval: Duration::from_millis(500),
+            await_pins: false,
             compact_from: 1 << 20,
         }
     }

@@ -19,6 +19,16 @@ pub trait Contents: Send + Sync + 'static {
 
     /// When nobody wants the object any more, in seconds since 1970. May grow while the head is in use.
     fn deadline(head: &Self::Head) -> u32;
+
+    /// By which 64-bit values entries of this name and head can be found ([`Writer::purge`](crate::Writer::purge)), each
+    /// once: hashes keyed with `secret`, the same for every start of a store.
+    fn labels(_secret: &[u8; 32], _name: &str, _head: &Self::Head) -> Vec<u64> {
+        Vec::new()
+    }
+
+    /// The object has to be confirmed before its next use. From now on the head says so, and so does what
+    /// [`encode`](Self::encode) makes of it.
+    fn mark(_head: &Self::Head) {}
 }
 
 /// Key → head and body. Immutable: a new head makes a new entry around the same body, so a reader keeps

@@ -24,13 +24,14 @@
 //!
 //! An id that is removed leaves its *cell* behind in the queue, a tombstone. The [`marks`] count an id's tombstones, so
 //! that an id can be used again at once: the youngest cell is the living one. When more cells are dead than alive, a
-//! queue is compacted.
+//! queue is swept, a few cells at a time.
 //!
 //! Deliberately not here: clocks, files, locks, deciding when room is needed.
 
 mod ghost;
 mod heat;
 mod marks;
+mod order;
 mod queue;
 #[cfg(all(test, not(loom)))]
 mod tests;
@@ -271,8 +272,9 @@ impl Evictor {
         }
     }
 
-    /// Queues an entry of an earlier run, in front of all that were inserted in this one: before `insert` or
-    /// `removed` hear of its id, and in the order of age among those with the same [`Heat`].
+    /// Queues an entry of an earlier run, in front of all that were inserted in this one (but for those that were there
+    /// when most of a queue was removed): before `insert` or `removed` hear of its id, and in the order of age among those
+    /// with the same [`Heat`].
     pub fn recall(&mut self, id: u32, heat: Heat, bytes: u64) {
         if !self.marks.is_unknown(id) {
             return;
@@ -291,10 +293,7 @@ impl Evictor {
         self.search_anew();
         let weight = self.weight(bytes);
         let (queue, marks) = self.queue_and_marks(place);
-        queue.bury(weight);
-        if queue.is_mostly_dead() {
-            queue.compact(|id| marks.meet(id, place));
-        }
+        queue.bury(weight, |id| marks.meet(id, place));
     }
 
     /// The size of a queued entry changed.
@@ -388,15 +387,6 @@ impl Evictor {
         }
     }
 
-    /// Every queued id and where it stands, oldest first, the small queue first: what [`Evictor::recall`] needs
-    /// after a restart. Takes time in proportion to the number of entries.
-    pub fn order(&mut self) -> impl Iterator<Item = (u32, Heat)> {
-        let Self { small, main, marks, .. } = self;
-        small.compact(|id| marks.meet(id, Place::Small));
-        main.compact(|id| marks.meet(id, Place::Main));
-        with_heat(Place::Small, small).chain(with_heat(Place::Main, main))
-    }
-
     /// What is in the queues and what they cost.
     pub fn usage(&self) -> Usage {
         Usage {
@@ -472,9 +462,4 @@ impl Evictor {
 
 fn percent(bytes: u64, percent: u8) -> u64 {
     u64::try_from(u128::from(bytes) * u128::from(percent) / 100).unwrap_or(u64::MAX)
-}
-
-fn with_heat(place: Place, queue: &Queue) -> impl Iterator<Item = (u32, Heat)> {
-    let entries = queue.level.entries;
-    queue.cells().enumerate().map(move |(position, id)| (id, Heat::at(place, position, entries)))
 }

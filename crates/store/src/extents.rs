@@ -38,6 +38,16 @@ impl Extents {
         }
     }
 
+    /// Committed bytes.
+    pub(crate) fn total(&self) -> u64 {
+        self.ranges.iter().map(|range| range.end - range.start).sum()
+    }
+
+    /// Where the last committed range ends.
+    pub(crate) fn end(&self) -> u64 {
+        self.ranges.last().map_or(0, |range| range.end)
+    }
+
     /// The committed ranges, in order.
     pub(crate) fn ranges(&self) -> &[Range<u64>] {
         &self.ranges
@@ -45,20 +55,25 @@ impl Extents {
 
     /// The parts of `range` that are not committed, in order.
     pub(crate) fn gaps(&self, range: Range<u64>) -> Vec<Range<u64>> {
-        let mut gaps = Vec::new();
-        let mut at = range.start;
-        let first = self.ranges.partition_point(|known| known.end <= range.start);
-        for known in self.ranges[first..].iter().take_while(|known| known.start < range.end) {
-            if at < known.start {
-                gaps.push(at..known.start);
-            }
-            at = known.end;
-        }
-        if at < range.end {
-            gaps.push(at..range.end);
-        }
-        gaps
+        gaps_between(&self.ranges, range)
     }
+}
+
+/// The parts of `range` that none of the `known` ranges covers, in order; those are sorted and disjoint.
+pub(crate) fn gaps_between(known: &[Range<u64>], range: Range<u64>) -> Vec<Range<u64>> {
+    let mut gaps = Vec::new();
+    let mut at = range.start;
+    let first = known.partition_point(|known| known.end <= range.start);
+    for known in known[first..].iter().take_while(|known| known.start < range.end) {
+        if at < known.start {
+            gaps.push(at..known.start);
+        }
+        at = known.end;
+    }
+    if at < range.end {
+        gaps.push(at..range.end);
+    }
+    gaps
 }
 
 #[cfg(test)]
@@ -92,6 +107,8 @@ mod tests {
                 prop_assert!(extents.ranges.windows(2).all(|pair| pair[0].end < pair[1].start));
             }
 
+            prop_assert_eq!(extents.total(), bitmap.iter().filter(|set| **set).count() as u64);
+            prop_assert_eq!(extents.end(), bitmap.iter().rposition(|set| *set).map_or(0, |last| last as u64 + 1));
             let run = bitmap[asked.start as usize..].iter().take_while(|set| **set).count() as u64;
             prop_assert_eq!(extents.contiguous_end(asked.start), asked.start + run);
 

@@ -11,10 +11,11 @@ mod pipeline;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use tokio::sync::oneshot;
 
+pub(crate) use self::pipeline::write_all;
 use self::pipeline::{Pipeline, Start};
 use crate::body::LAST_BLOCK;
+use crate::extents::Extents;
 use crate::files::open::OpenFile;
 use crate::index::Cold;
 use crate::quota::NoSpace;
@@ -25,7 +26,7 @@ use crate::{Body, BodySpec, BodyState, Contents, Digest, Entry, Failure, Refused
 /// Longest declared length of a body that grows in memory.
 pub(crate) const SMALL: u64 = 64 << 10;
 /// Bytes committed at once.
-const STEP: usize = 256 << 10;
+pub(crate) const STEP: usize = 256 << 10;
 /// Shorter pieces are copied together, so that a batch has few of them and they do not pin long buffers.
 const SHORT: usize = 16 << 10;
 
@@ -33,8 +34,8 @@ const SHORT: usize = 16 << 10;
 pub(crate) struct Begun {
     pub(crate) body: Arc<Body>,
     file: Option<Arc<OpenFile>>,
-    /// Bytes that are in the file already.
-    received: u64,
+    /// What is in the file already. A fill writes again what lies behind the first gap; until then it is kept.
+    there: Extents,
 }
 
 /// Reserves space and creates the body.
@@ -42,7 +43,11 @@ pub(crate) async fn begin(shared: &Arc<Shared>, spec: BodySpec) -> Result<Begun,
     let full = |NoSpace { wanted, used, quota }| Refused::NoSpace { wanted, used, quota };
     let reservation = shared.reserve(spec.length.unwrap_or(0)).await.map_err(full)?;
     if let Some(length) = spec.length.filter(|length| *length <= SMALL && shared.has_memory()) {
-        return Ok(Begun { body: Body::in_memory(shared, length, reservation), file: None, received: 0 });
+        return Ok(Begun {
+            body: Body::in_memory(shared, length, reservation),
+            file: None,
+            there: Extents::default(),
+        });
     }
     if let Some(why) = shared.health.degraded() {
         return Err(Refused::Disk(reasons::degraded(&why)));
@@ -51,7 +56,7 @@ pub(crate) async fn begin(shared: &Arc<Shared>, spec: BodySpec) -> Result<Begun,
     let growing = body.clone();
     let created = shared.pool.run(move || growing.shared.create(&growing)).await.flatten();
     let file = created.map_err(Refused::Disk)?;
-    Ok(Begun { body, file: Some(file), received: 0 })
+    Ok(Begun { body, file: Some(file), there: Extents::default() })
 }
 
 /// Reserves what is missing of a part and makes it a body that can take the rest.
@@ -62,25 +67,33 @@ pub(crate) async fn begin_with<C: Contents>(
 ) -> Result<Begun, Refused> {
     let shared = &store.shared;
     let full = |NoSpace { wanted, used, quota }| Refused::NoSpace { wanted, used, quota };
-    let received = shared.bodies.facts(part.record.body).length;
-    let missing = spec.length.map_or(0, |length| length.saturating_sub(received));
+    let bytes = shared.bodies.facts(part.record.body).length;
+    let missing = spec.length.map_or(0, |length| length.saturating_sub(bytes));
     let reservation = shared.reserve(missing).await.map_err(full)?;
     let body = Body::in_file(shared, spec.length, reservation);
     let (growing, taker) = (body.clone(), store.clone());
-    let job = move || {
-        let (file, taken) = match taker.take_part(&part, &growing) {
-            None => return Err(Refused::PartGone),
-            Some(result) => result.map_err(Refused::Disk)?,
-        };
-        if let Some(reservation) = &mut *growing.reservation.lock() {
-            reservation.join(taken);
-        }
-        growing.growth.commit(0..received);
-        Ok(file)
-    };
-    let file = shared.pool.run(job).await.map_err(Refused::Disk)??;
+    let job = move || take_over(&taker, &part, &growing);
+    let (file, there) = shared.pool.run(job).await.map_err(Refused::Disk)??;
     shared.metrics.resumed.inc();
-    Ok(Begun { body, file: Some(file), received })
+    Ok(Begun { body, file: Some(file), there })
+}
+
+/// A part becomes the beginning of a body. Waits for the disk.
+fn take_over<C: Contents>(
+    store: &Inner<C>,
+    part: &Cold,
+    body: &Body,
+) -> Result<(Arc<OpenFile>, Extents), Refused> {
+    let there = store.part_extents(part).ok_or(Refused::PartGone)?;
+    let (file, taken) = match store.take_part(part, body, there.end()) {
+        None => return Err(Refused::PartGone),
+        Some(result) => result.map_err(Refused::Disk)?,
+    };
+    if let Some(reservation) = &mut *body.reservation.lock() {
+        reservation.join(taken);
+    }
+    body.growth.commit(0..there.contiguous_end(0));
+    Ok((file, there))
 }
 
 /// Writes one growing body. Dropping it fails the body (`blame: Us`, reason `fill_abandoned`).
@@ -92,6 +105,8 @@ pub struct Fill<C: Contents> {
     replaced: Option<Arc<Entry<C>>>,
     promised: Option<Digest>,
     received: u64,
+    /// What was in the file before.
+    there: Extents,
     batch: Batch,
     /// `None`: the body is small.
     pipeline: Option<Arc<Pipeline>>,
@@ -99,12 +114,15 @@ pub struct Fill<C: Contents> {
     end: Option<Result<(), Failure>>,
 }
 
+/// Bodies in memory no longer than this are hashed by whoever fills them.
+const HASHED_HERE: u64 = 16 << 10;
+
 /// Bytes on their way to the file, few and long pieces.
 #[derive(Default)]
 pub(crate) struct Batch {
-    pieces: Vec<Bytes>,
+    pub(crate) pieces: Vec<Bytes>,
     short: BytesMut,
-    length: usize,
+    pub(crate) length: usize,
 }
 
 impl<C: Contents> Fill<C> {
@@ -115,10 +133,11 @@ impl<C: Contents> Fill<C> {
         begun: Begun,
         spec: BodySpec,
     ) -> Self {
+        let received = begun.there.contiguous_end(0);
         let pipeline = begun.file.map(|file| {
             let (store, entry, replaced) = (store.clone(), entry.clone(), replaced.clone());
             let on_failure = move || store.unlist(&entry, replaced.as_ref());
-            let start = Start { received: begun.received, promised: spec.promised.is_some() };
+            let start = Start { received, promised: spec.promised.is_some() };
             Pipeline::new(begun.body, file, start, Box::new(on_failure))
         });
         store.shared.metrics.fills.inc();
@@ -127,7 +146,8 @@ impl<C: Contents> Fill<C> {
             entry: entry.clone(),
             replaced,
             promised: spec.promised,
-            received: begun.received,
+            received,
+            there: begun.there,
             batch: Batch::default(),
             pipeline,
             end: None,
@@ -183,8 +203,10 @@ impl<C: Contents> Fill<C> {
     pub async fn suspend(mut self, failure: Failure) {
         let is_worth_it = self.pipeline.is_some() && self.replaced.is_none() && self.received > 0;
         if self.end.is_none() && is_worth_it && self.flush_batch().await.is_ok() {
-            let (store, entry, received) = (self.store.clone(), self.entry.clone(), self.received);
-            let _ = self.store.shared.pool.run(move || store.suspend(&entry, received)).await;
+            let (store, entry) = (self.store.clone(), self.entry.clone());
+            let mut extents = std::mem::take(&mut self.there);
+            extents.insert(0..self.received);
+            let _ = self.store.shared.pool.run(move || store.suspend(&entry, extents)).await;
         }
         self.end_failed(failure);
     }
@@ -297,43 +319,27 @@ impl<C: Contents> Fill<C> {
         shared.pool.run(job).await.flatten()
     }
 
-    /// Hashes, completes and then persists a body in memory, in one disk job that answers before it writes.
+    /// Hashes and completes a body in memory, which reaches the disk a moment later. A short one is hashed here: handing
+    /// it over would take longer.
     async fn complete_memory(&self, body: Arc<Body>) -> Result<Digest, Failure> {
-        let (shared, promised) = (body.shared.clone(), self.promised);
-        let permit = shared.pool.enter().await;
-        let (reply, result) = oneshot::channel();
+        let (shared, promised, settle) = (body.shared.clone(), self.promised, self.settle());
         let settling = shared.settling();
-        let settle = self.settle();
-        let job = move || {
-            let completed = body.shared.complete_memory(&body, promised);
-            // The fill may have been dropped meanwhile; the body is complete all the same.
-            match completed {
-                Err(failure) => {
-                    drop(settle);
-                    drop(reply.send(Err(failure)));
-                }
-                Ok(Completed { digest, named: Some(named) }) => {
-                    drop(reply.send(Ok(digest)));
-                    settle(Completed { digest, named: Some(named) });
-                }
-                Ok(Completed { digest, named: None }) => {
-                    drop(reply.send(Ok(digest)));
-                    let shared = body.shared.clone();
-                    shared.later.push(move || {
-                        let named = Some(body.shared.persist(&body, digest));
-                        settle(Completed { digest, named });
-                        // The body first: it may be its end.
-                        drop(body);
-                        drop(settling);
-                    });
-                    return;
-                }
-            }
-            drop(body);
-            drop(settling);
+        let complete = move || {
+            let digest = body.shared.complete_memory(&body, promised)?;
+            let shared = body.shared.clone();
+            shared.later.push(move || {
+                let named = body.shared.place(&body, digest);
+                settle(Completed { digest, named });
+                // The body first: it may be its end.
+                drop(body);
+                drop(settling);
+            });
+            Ok(digest)
         };
-        shared.pool.push_with(permit, job);
-        result.await.map_err(|_| reasons::disk_job_lost()).flatten()
+        if self.received <= HASHED_HERE {
+            return complete();
+        }
+        shared.pool.run(complete).await.flatten()
     }
 
     /// What follows on a disk thread when the body has found its place, or has not: then the entry lives as long as its
@@ -341,7 +347,7 @@ impl<C: Contents> Fill<C> {
     fn settle(&self) -> impl FnOnce(Completed) + Send + 'static {
         let (store, entry) = (self.store.clone(), self.entry.clone());
         move |completed| {
-            if let Some(Ok(named)) = completed.named {
+            if let Ok(named) = completed.named {
                 store.settle(&entry, completed.digest, named);
             }
         }
@@ -372,7 +378,7 @@ impl<C: Contents> Drop for Fill<C> {
 }
 
 impl Batch {
-    fn push(&mut self, bytes: Bytes) {
+    pub(crate) fn push(&mut self, bytes: Bytes) {
         self.length += bytes.len();
         if bytes.len() < SHORT {
             self.short.extend_from_slice(&bytes);
@@ -382,7 +388,7 @@ impl Batch {
         self.pieces.push(bytes);
     }
 
-    fn take(&mut self) -> Self {
+    pub(crate) fn take(&mut self) -> Self {
         self.close_short();
         std::mem::take(self)
     }

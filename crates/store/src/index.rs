@@ -11,7 +11,9 @@
 //! Deliberately not here: what an entry is (a type parameter, so that loom can drive the index alone), reading records,
 //! and the choice of victims.
 
+mod labelled;
 mod loading;
+mod partial;
 mod rounds;
 mod shard;
 mod slot;
@@ -19,8 +21,10 @@ mod slot;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-pub(crate) use self::loading::{Loaded, Loader};
-use self::shard::{Shard, Warm};
+pub(crate) use self::labelled::{Gone, Look, Numbered};
+pub(crate) use self::loading::{Loaded, Loader, Unwritten};
+pub(crate) use self::partial::Holes;
+use self::shard::{Shard, State, Warm};
 use self::slot::NONE;
 pub(crate) use self::slot::{Pinned, Recorded};
 use crate::Key;
@@ -114,6 +118,14 @@ pub(crate) struct Erased {
     pub(crate) body: BodyId,
 }
 
+/// A record that is to be appended.
+#[derive(Default)]
+pub(crate) struct Frame {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) deadline: u32,
+    pub(crate) labels: Vec<u64>,
+}
+
 /// What was recorded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Noted {
@@ -147,6 +159,7 @@ impl<E: Clone, R: Clone> Index<E, R> {
     }
 
     /// The entry of `key` if it is warm.
+    #[cfg(loom)]
     pub(crate) fn get(&self, key: &Key) -> Option<E> {
         self.get_if(key, |_| true)
     }
@@ -185,36 +198,7 @@ impl<E: Clone, R: Clone> Index<E, R> {
             slot.marks.used(self.second());
             return Seen::Warm(entry);
         }
-        let record = slot.record().filter(|record| !record.body.is_part());
-        record.map_or(Seen::Absent, |record| Seen::Cold(Cold { key: *key, record }))
-    }
-
-    /// The accepted entry, else the flight under way, else a new flight that the caller leads; or a cold entry.
-    pub(crate) fn probe(&self, key: &Key, accept: impl Fn(&E) -> bool) -> Probed<E, R> {
-        if let Some(found) = self.get_if(key, &accept) {
-            return Probed::Found(found);
-        }
-        let mut shard = self.part(key).shard.write();
-        let number = shard.find_or_add(key);
-        let record = shard.slots[number].record();
-        let warm = shard.warm_or_add(number);
-        // Somebody may have published between the two locks.
-        if let Some(entry) = warm.entry.as_ref().filter(|entry| accept(entry)) {
-            return Probed::Found(entry.clone());
-        }
-        if let Some(flight) = &warm.flight {
-            return Probed::Flying(flight.clone());
-        }
-        let record = record.filter(|_| warm.entry.is_none());
-        if let Some(record) = record.filter(|record| !record.body.is_part()) {
-            shard.tidy(number);
-            return Probed::Cold(Cold { key: *key, record });
-        }
-        let flight = Arc::new(Flying::new());
-        warm.flight = Some(flight.clone());
-        self.levels.flights.inc();
-        let part = record.map(|record| Cold { key: *key, record });
-        Probed::Claimed { flight, previous: warm.entry.clone(), part }
+        slot.record().map_or(Seen::Absent, |record| Seen::Cold(Cold { key: *key, record }))
     }
 
     /// Ends the flight of `key`; the entry, if there is one, stays.
@@ -225,7 +209,7 @@ impl<E: Clone, R: Clone> Index<E, R> {
     /// Ends the flight of `key` and puts `entry` in place of the one that was there, which is returned.
     pub(crate) fn publish(&self, key: &Key, entry: E) -> Option<E> {
         self.change(key, |warm| {
-            warm.flight = None;
+            (warm.flight, warm.state) = (None, State::New);
             warm.entry.replace(entry)
         })
         .flatten()
@@ -236,7 +220,7 @@ impl<E: Clone, R: Clone> Index<E, R> {
     pub(crate) fn republish(&self, key: &Key, is: impl Fn(&E) -> bool, entry: E) -> Option<E> {
         self.change(key, |warm| {
             let known = warm.entry.as_mut().filter(|known| is(known))?;
-            warm.flight = None;
+            (warm.flight, warm.state) = (None, State::New);
             Some(std::mem::replace(known, entry))
         })
         .flatten()
@@ -251,6 +235,7 @@ impl<E: Clone, R: Clone> Index<E, R> {
     ) -> Option<(E, E)> {
         self.change(key, |warm| {
             let known = warm.entry.as_mut().filter(|known| is(known))?;
+            warm.state = State::New;
             let entry = new(known);
             Some((std::mem::replace(known, entry.clone()), entry))
         })
@@ -260,15 +245,18 @@ impl<E: Clone, R: Clone> Index<E, R> {
     /// Puts `previous` in place of the entry, if there is one that `is` accepts; a flight goes on. Returns the old
     /// entry. With nothing to put back, an older record is what the key has again.
     pub(crate) fn put_back(&self, key: &Key, is: impl Fn(&E) -> bool, previous: Option<E>) -> Option<E> {
+        let has_record = self.recorded(key).is_some();
         self.change(key, |warm| {
             warm.entry.as_ref().filter(|entry| is(entry))?;
+            warm.state = if has_record { State::Recorded } else { State::New };
             std::mem::replace(&mut warm.entry, previous)
         })
         .flatten()
     }
 
-    /// Makes a cold entry warm, unless it has changed meanwhile; one that is warm already is returned instead.
-    pub(crate) fn warm_up(&self, cold: &Cold, entry: E) -> Option<E> {
+    /// Makes a cold entry warm, unless it has changed meanwhile; one that is warm already is returned instead. `mark` is
+    /// called with one whose record was marked.
+    pub(crate) fn warm_up(&self, cold: &Cold, entry: E, mark: impl FnOnce(&E)) -> Option<E> {
         let mut shard = self.part(&cold.key).shard.write();
         let number = shard.find(&cold.key)?;
         let is_same = shard.slots[number].record().is_some_and(|record| record.body == cold.record.body);
@@ -276,9 +264,13 @@ impl<E: Clone, R: Clone> Index<E, R> {
             return None;
         }
         shard.slots[number].marks.used(self.second());
+        let is_marked = shard.slots[number].marks.is_marked();
         let warm = shard.warm_or_add(number);
         if warm.entry.is_none() {
-            warm.entry = Some(entry);
+            if is_marked {
+                mark(&entry);
+            }
+            (warm.entry, warm.state) = (Some(entry), State::Recorded);
             self.levels.warm.inc();
         }
         warm.entry.clone()
@@ -325,27 +317,28 @@ impl<E: Clone, R: Clone> Index<E, R> {
         &self,
         key: &Key,
         is: impl Fn(&E) -> bool,
-        record: &[u8],
+        record: &Frame,
         body: BodyId,
-        deadline: u32,
     ) -> Option<Noted> {
         let mut shard = self.part(key).shard.write();
         let number = shard.find(key)?;
         shard.warm(&shard.slots[number])?.entry.as_ref().filter(|entry| is(entry))?;
-        let position = self.append(&mut shard, record)?;
+        let position = self.append_again(&mut shard, &record.bytes)?;
         let part = number_of_part(key);
         let before = shard.slots[number].record();
         let (number, replaced) = match before {
-            Some(before) if before.body != body => {
+            // Pairs of other labels go with the number.
+            Some(before) if before.body != body || !shard.has_labels(number, &record.labels) => {
                 shard.erase(number);
                 let new = shard.find(key).expect("what is warm stays in the table");
                 (new, Some(Erased { number: Number::new(part, number), body: before.body }))
             }
             _ => (number, None),
         };
-        shard.set_record(number, Recorded { position, body }, deadline);
+        shard.set_record(number, Recorded { position, body }, record.deadline);
         let is_first = before.is_none() || replaced.is_some();
         if is_first {
+            shard.set_labels(number, &record.labels);
             shard.slots[number].marks.born(self.second());
         }
         Some(Noted { number: Number::new(part, number), is_first, replaced })
@@ -357,9 +350,8 @@ impl<E: Clone, R: Clone> Index<E, R> {
         &self,
         key: &Key,
         is: impl Fn(&E) -> bool,
-        record: &[u8],
+        record: &Frame,
         body: BodyId,
-        deadline: u32,
     ) -> Option<(Number, E)> {
         let mut shard = self.part(key).shard.write();
         let number = shard.find(key)?;
@@ -367,24 +359,14 @@ impl<E: Clone, R: Clone> Index<E, R> {
             return None;
         }
         shard.warm(&shard.slots[number])?.entry.as_ref().filter(|entry| is(entry))?;
-        let position = self.append(&mut shard, record)?;
+        let position = self.append(&mut shard, &record.bytes)?;
         let entry = shard.warm_mut(number)?.entry.take()?;
         self.levels.warm.dec();
-        shard.set_record(number, Recorded { position, body }, deadline);
+        shard.set_record(number, Recorded { position, body }, record.deadline);
+        shard.set_labels(number, &record.labels);
         shard.slots[number].marks.born(self.second());
         shard.tidy(number);
         Some((Number::new(number_of_part(key), number), entry))
-    }
-
-    /// Takes the record of a part away, whose key the caller has claimed.
-    pub(crate) fn take_part(&self, part: &Cold, record: &[u8]) -> Option<Erased> {
-        let mut shard = self.part(&part.key).shard.write();
-        let number = shard.find(&part.key)?;
-        shard.slots[number].record().filter(|known| known.body == part.record.body)?;
-        shard.erase(number);
-        self.append(&mut shard, record);
-        self.levels.entries.dec();
-        Some(Erased { number: Number::new(number_of_part(&part.key), number), body: part.record.body })
     }
 
     /// Appends another record of an entry with the same body, if it is one that `is` accepts and has that record.
@@ -393,23 +375,35 @@ impl<E: Clone, R: Clone> Index<E, R> {
         key: &Key,
         is: impl Fn(&E) -> bool,
         known: Recorded,
-        record: &[u8],
-        deadline: u32,
+        record: &Frame,
     ) -> bool {
         let mut shard = self.part(key).shard.write();
         let Some(number) = shard.find(key) else { return false };
         let slot = &shard.slots[number];
         let is_same = slot.record().is_some_and(|record| record.body == known.body)
+            && shard.has_labels(number, &record.labels)
             && shard.warm(slot).and_then(|warm| warm.entry.as_ref()).is_some_and(is);
         if !is_same {
             return false;
         }
-        let Some(position) = self.append(&mut shard, record) else { return false };
-        shard.set_record(number, Recorded { position, ..known }, deadline);
+        let Some(position) = self.append_again(&mut shard, &record.bytes) else { return false };
+        shard.set_record(number, Recorded { position, ..known }, record.deadline);
         true
     }
 
-    fn get_if(&self, key: &Key, accept: impl Fn(&E) -> bool) -> Option<E> {
+    /// Appends a newer record of an entry that has one; not while so many bytes wait for the disk that only what must not
+    /// be lost may join them.
+    fn append_again(&self, shard: &mut Shard<E, R>, record: &[u8]) -> Option<Position> {
+        if shard.is_full() { None } else { self.append(shard, record) }
+    }
+
+    /// Whether so many records of the shard of `key` wait for the disk that no more are taken but removals.
+    pub(crate) fn is_full(&self, key: &Key) -> bool {
+        self.part(key).shard.read().is_full()
+    }
+
+    /// The entry of `key` if it is warm and accepted.
+    pub(crate) fn get_if(&self, key: &Key, accept: impl Fn(&E) -> bool) -> Option<E> {
         if !self.is_loaded(key) {
             return None;
         }
@@ -459,7 +453,7 @@ impl Number {
         Self((part as u32) << WITHIN | within)
     }
 
-    fn part(self) -> usize {
+    pub(crate) fn part(self) -> usize {
         (self.0 >> WITHIN) as usize
     }
 

@@ -29,4 +29,4 @@ pub(crate) use header::OpenFault;
 pub(crate) use heat::Heat;
 pub(crate) use log::{Located, Log, Pending, check, scan};
 pub(crate) use position::Position;
-pub(crate) use record::{BodyRef, Put, RECORD_LIMIT, Record, decode};
+pub(crate) use record::{BodyRef, Put, RECORD_LIMIT, Record, decode, packed};

@@ -7,7 +7,7 @@
 //! # Invariants
 //! 1. Published bytes never change in place.
 //! 2. Extents only grow until a body is complete or failed.
-//! 3. At most one flight per key.
+//! 3. At most one flight per key and, of a body with holes, per extent.
 //! 4. A follower gets exactly the bytes that were written, in order, or a [`Failure`]: never a clean end
 //!    on a short body.
 //! 5. Quota counts bytes until the last holder of a body lets go.
@@ -33,12 +33,15 @@ mod index;
 mod journal;
 mod keeper;
 mod key;
+mod labels;
 mod later;
+mod leaving;
 #[cfg(all(test, loom))]
 mod loom_tests;
 mod metrics;
 mod offline;
 mod parts;
+mod pieces;
 mod quota;
 mod reasons;
 mod recording;
@@ -67,6 +70,9 @@ pub use failure::{Blame, Failure, Retry};
 pub use files::disk::faulty::{FaultyDisk, Gate, Operation};
 pub use files::disk::{Disk, Kind, Listed, RealDisk};
 pub use fill::Fill;
+pub use growth::Ranged;
 pub use key::Key;
+pub use labels::{Affected, Matching, Met, Mode, Selector};
 pub use offline::{DirectoryLock, Recorded, RecordedBody, Scanned, body_path, lock, part_path, scan};
+pub use pieces::{PartialSpec, PieceClaim, PieceFill};
 pub use store::{IsPinned, Reader, ScrubReport, Usage, Viewed, Writer, open};

@@ -11,9 +11,10 @@ use loom::thread;
 
 use crate::bodies::BodyId;
 use crate::body::{Next, next};
+use crate::extents::Extents;
 use crate::flight::Landing;
-use crate::growth::{Growth, Phase};
-use crate::index::{Index, Levels, Number, Probed, Seen};
+use crate::growth::{Closed, Growth, Phase, Ranged};
+use crate::index::{Frame, Holes, Index, Levels, Number, Probed, Seen};
 use crate::waiters::Ticket;
 use crate::{Digest, Failure, Key, reasons};
 
@@ -52,7 +53,7 @@ fn drain(growth: &Growth) -> (u64, Result<(), Failure>) {
 fn of_two_claims_one_flies_and_the_other_gets_its_entry() {
     model(|| {
         let index = index();
-        let run = |index: Arc<Entries>, entry: u32| match index.probe(&KEY, |_| true) {
+        let run = |index: Arc<Entries>, entry: u32| match index.probe(&KEY, Holes::Hidden, |_| true) {
             Probed::Claimed { flight, .. } => {
                 index.publish(&KEY, entry);
                 flight.decide(Landing::Entry(entry));
@@ -79,7 +80,9 @@ fn of_two_claims_one_flies_and_the_other_gets_its_entry() {
 fn a_dropped_claim_wakes_all_and_frees_the_key() {
     model(|| {
         let index = index();
-        let Probed::Claimed { flight, .. } = index.probe(&KEY, |_| true) else { panic!("the key is free") };
+        let Probed::Claimed { flight, .. } = index.probe(&KEY, Holes::Hidden, |_| true) else {
+            panic!("the key is free")
+        };
         let waiters: Vec<_> = (0..2)
             .map(|_| {
                 let flight = flight.clone();
@@ -91,7 +94,7 @@ fn a_dropped_claim_wakes_all_and_frees_the_key() {
         for waiter in waiters {
             assert_eq!(waiter.join().expect("no panic"), Landing::Abandoned);
         }
-        assert!(matches!(index.probe(&KEY, |_| true), Probed::Claimed { .. }));
+        assert!(matches!(index.probe(&KEY, Holes::Hidden, |_| true), Probed::Claimed { .. }));
     });
 }
 
@@ -100,10 +103,12 @@ const BODY: BodyId = BodyId::NONE;
 /// An index with one recorded entry, and its number.
 fn recorded() -> (Arc<Entries>, Number) {
     let index = index();
-    let Probed::Claimed { flight, .. } = index.probe(&KEY, |_| true) else { panic!("the key is free") };
+    let Probed::Claimed { flight, .. } = index.probe(&KEY, Holes::Hidden, |_| true) else {
+        panic!("the key is free")
+    };
     index.publish(&KEY, 1);
     flight.decide(Landing::Entry(1));
-    let noted = index.record(&KEY, |entry| *entry == 1, &[], BODY, 0).expect("it is there");
+    let noted = index.record(&KEY, |entry| *entry == 1, &Frame::default(), BODY).expect("it is there");
     (index, noted.number)
 }
 
@@ -113,7 +118,7 @@ fn an_eviction_never_takes_what_a_claim_has_published_meanwhile() {
         let (index, number) = recorded();
         let reaper = index.clone();
         let reaper = thread::spawn(move || reaper.evict(number, |_| Vec::new()).is_some());
-        let Probed::Claimed { flight, .. } = index.probe(&KEY, |_| false) else {
+        let Probed::Claimed { flight, .. } = index.probe(&KEY, Holes::Hidden, |_| false) else {
             panic!("nobody else claims")
         };
         index.publish(&KEY, 2);
@@ -129,11 +134,14 @@ fn an_eviction_never_takes_what_a_claim_has_published_meanwhile() {
 fn an_entry_that_is_read_from_disk_while_it_is_evicted_is_there_or_not() {
     model(|| {
         let (index, number) = recorded();
-        assert_eq!(index.cool(0, 1, |_| Some(0)).len() + index.cool(0, 1, |_| Some(0)).len(), 1);
+        assert_eq!(
+            index.cool(0, 1, |_| Some(0), |_| None).len() + index.cool(0, 1, |_| Some(0), |_| None).len(),
+            1
+        );
         let Seen::Cold(cold) = index.see(&KEY) else { panic!("it is cold") };
         let reaper = index.clone();
         let reaper = thread::spawn(move || reaper.evict(number, |_| Vec::new()).is_some());
-        let warmed = index.warm_up(&cold, 1);
+        let warmed = index.warm_up(&cold, 1, |_| {});
         assert!(reaper.join().expect("no panic"), "nobody claims it");
         assert!(matches!(index.see(&KEY), Seen::Absent), "whatever was warm has gone with it: {warmed:?}");
     });
@@ -145,10 +153,10 @@ fn cooling_loses_no_entry_and_no_claim() {
         let (index, _) = recorded();
         let keeper = index.clone();
         let keeper = thread::spawn(move || {
-            let first = keeper.cool(0, 1, |_| Some(0)).len();
-            first + keeper.cool(0, 1, |_| Some(0)).len()
+            let first = keeper.cool(0, 1, |_| Some(0), |_| None).len();
+            first + keeper.cool(0, 1, |_| Some(0), |_| None).len()
         });
-        let seen = index.probe(&KEY, |_| true);
+        let seen = index.probe(&KEY, Holes::Hidden, |_| true);
         keeper.join().expect("no panic");
         assert!(matches!(seen, Probed::Found(1) | Probed::Cold(_)));
         assert!(matches!(index.see(&KEY), Seen::Warm(1) | Seen::Cold(_)));
@@ -215,6 +223,98 @@ fn a_failure_and_a_finish_leave_one_end() {
         let completed = fill.join().expect("no panic");
         assert!(completed != failed);
         assert_eq!(matches!(growth.phase(), Phase::Failed(_)), failed);
+    });
+}
+
+/// A claimed piece as [`PieceFill`](crate::PieceFill) writes it: the number of times that it was the last.
+fn fill_pieces(growth: &Growth, range: std::ops::Range<u64>) -> (u64, usize) {
+    let pieces = growth.claim(range, 1, usize::MAX);
+    let mut closed = 0;
+    for piece in &pieces {
+        closed += usize::from(growth.commit_piece(piece.clone()) == Closed::Now);
+        growth.wake();
+        growth.release(piece);
+    }
+    (pieces.len() as u64, closed)
+}
+
+#[test]
+fn of_two_who_claim_pieces_each_gets_others_and_one_closes_the_last_hole() {
+    model(|| {
+        let growth = Arc::new(Growth::in_pieces(Some(2), Extents::default()));
+        let other = growth.clone();
+        let other = thread::spawn(move || fill_pieces(&other, 0..2));
+        let mine = fill_pieces(&growth, 0..2);
+        let other = other.join().expect("no panic");
+        assert_eq!((mine.0 + other.0, mine.1 + other.1), (2, 1));
+        assert_eq!((growth.phase(), growth.length()), (Phase::Whole(2), Some(2)));
+        assert!(growth.claim(0..2, 1, usize::MAX).is_empty());
+    });
+}
+
+#[test]
+fn a_released_piece_is_heard_of_and_claimed_by_one_of_those_who_wait() {
+    model(|| {
+        let growth = Arc::new(Growth::in_pieces(Some(1), Extents::default()));
+        let held = growth.claim(0..1, 1, 1);
+        let wait = |growth: Arc<Growth>| {
+            let mut filled = 0;
+            loop {
+                match block_on(growth.waiters.until(|| growth.look(0..1))) {
+                    Ranged::Committed => return filled,
+                    Ranged::Unclaimed(gap) => filled += fill_pieces(&growth, gap).0,
+                    Ranged::Failed(failure) => panic!("{failure}"),
+                }
+            }
+        };
+        let other = growth.clone();
+        let other = thread::spawn(move || wait(other));
+        growth.release(&held[0]);
+        assert_eq!(wait(growth) + other.join().expect("no panic"), 1);
+    });
+}
+
+#[test]
+fn what_waits_for_its_digest_is_not_claimed_and_comes_with_the_end() {
+    model(|| {
+        let growth = Arc::new(Growth::in_pieces(Some(2), Extents::default()));
+        assert!(growth.promise(DIGEST));
+        let other = growth.clone();
+        let other = thread::spawn(move || {
+            let (count, closed) = fill_pieces(&other, 0..2);
+            if closed > 0 {
+                other.commit(0..2);
+                assert!(other.complete(2, DIGEST));
+            }
+            count
+        });
+        let late = growth.claim(1..2, 1, 1);
+        if let Some(late) = late.first() {
+            growth.release(late);
+        }
+        let count = other.join().expect("no panic");
+        match count {
+            2 => assert_eq!(growth.phase(), Phase::Complete(2, DIGEST)),
+            _ => assert_eq!((count, late.len(), growth.committed()), (1, 1, 1)),
+        }
+    });
+}
+
+#[test]
+fn a_part_is_resumed_or_read_but_not_both() {
+    model(|| {
+        let (index, _) = recorded();
+        assert_eq!(
+            index.cool(0, 1, |_| Some(0), |_| None).len() + index.cool(0, 1, |_| Some(0), |_| None).len(),
+            1
+        );
+        let Seen::Cold(cold) = index.see(&KEY) else { panic!("it is cold") };
+        let other = index.clone();
+        let other = thread::spawn(move || other.take_part(&cold, |_| false, &[]).is_some());
+        let warm = index.warm_up(&cold, 1, |_| {});
+        let taken = other.join().expect("no panic");
+        assert!(warm.is_some() != taken);
+        assert_eq!(matches!(index.see(&KEY), Seen::Absent), taken);
     });
 }
 

@@ -152,6 +152,7 @@ fn apply(entries: &mut Entries, record: Record<'_>) {
         Record::Removed(key) => {
             entries.remove(&key);
         }
+        Record::Marked(_) => {}
         Record::Put(put) => {
             let body = match put.body {
                 BodyRef::Whole { digest, length } => RecordedBody::Whole { digest, length },

@@ -136,6 +136,13 @@ impl Reservation {
         self.bytes -= excess;
     }
 
+    /// Gives `bytes` back.
+    pub(crate) fn release(&mut self, bytes: u64) {
+        let released = bytes.min(self.bytes);
+        self.bytes -= released;
+        self.quota.give_back(released);
+    }
+
     /// The first `bytes` are counted elsewhere from now on; the rest is given back.
     pub(crate) fn hand_over(mut self, bytes: u64) {
         self.shrink_to(bytes);

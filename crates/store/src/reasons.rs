@@ -24,6 +24,11 @@ pub(crate) fn disk_job_lost() -> Failure {
     failure(Blame::Us, Retry::Sensible, "disk_error", "a disk job ended without a result".to_owned())
 }
 
+pub(crate) fn purge_not_kept() -> Failure {
+    let detail = "the disk does not take it: after a restart what was purged may be there again; purge again when the disk works";
+    failure(Blame::Us, Retry::Sensible, "purge_not_kept", detail.to_owned())
+}
+
 pub(crate) fn no_space(no_space: NoSpace) -> Failure {
     let NoSpace { wanted, used, quota } = no_space;
     let detail = format!("{wanted} more bytes do not fit: {used} of {quota} bytes are used");

@@ -9,8 +9,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::bodies::{BodyId, Facts, Named};
 use crate::eviction::{Hold, Ledger, Look};
-use crate::index::{Erased, Index, Number, Pinned, Removed, Seen};
-use crate::journal::{BodyRef, Put, RECORD_LIMIT, Record};
+use crate::index::{Erased, Frame, Index, Number, Pinned, Removed, Seen};
+use crate::journal::{BodyRef, Put, RECORD_LIMIT, Record, packed};
 use crate::shared::Shared;
 use crate::store::Inner;
 use crate::{Contents, Digest, Entry, Key, Refused};
@@ -35,7 +35,10 @@ impl<C: Contents> Inner<C> {
             let Some((id, facts)) = self.shared.bodies.hold(&digest) else { return };
             match self.note(&current, id, facts) {
                 Recording::Done => return,
-                Recording::Changed => self.shared.bodies.release(&self.shared, id),
+                Recording::Changed => {
+                    self.record_later(&entry.key);
+                    self.shared.bodies.release(&self.shared, id);
+                }
                 Recording::TooLong => {
                     self.shared.bodies.release(&self.shared, id);
                     return;
@@ -46,19 +49,56 @@ impl<C: Contents> Inner<C> {
 
     /// An entry that has a record got a new head: it is recorded again. Does not wait for the disk.
     pub(crate) fn rerecord(&self, entry: &Arc<Entry<C>>) {
+        if entry.body.is_partial() {
+            return entry.body.tell_news();
+        }
         let Some(record) = self.index.recorded(&entry.key) else { return };
-        let Some(digest) = entry.body.digest() else { return };
-        let facts = Facts { digest, length: entry.body.committed(), epoch: self.shared.epoch() };
-        let Ok(frame) = self.frame(entry, facts) else { return };
+        let Some(frame) = self.frame_again(entry) else { return };
+        if !self.index.has_labels(&entry.key, &frame.labels)
+            && let Some(digest) = entry.body.digest()
+        {
+            return self.settle(entry, digest, Named::Own);
+        }
         let same = |known: &Arc<Entry<C>>| Arc::ptr_eq(known, entry);
-        self.index.record_again(&entry.key, same, record, &frame, C::deadline(&entry.head));
+        if !self.index.record_again(&entry.key, same, record, &frame) {
+            self.record_later(&entry.key);
+        }
+        // A new head may have other tags.
+        if let Some(is_pinned) = self.pinned() {
+            self.index.set_pinned(&entry.key, Pinned::from(is_pinned(&entry.name, &entry.head)));
+        }
+    }
+
+    /// Notes a key whose record found no place, if that was it.
+    fn record_later(&self, key: &Key) {
+        if self.index.is_full(key) {
+            self.unrecorded.lock().insert(*key);
+        }
+    }
+
+    /// The disk takes records again: what found no place is recorded now. Waits for the disk.
+    pub(crate) fn record_the_rest(&self) {
+        for key in std::mem::take(&mut *self.unrecorded.lock()) {
+            let Some(entry) = self.index.peek(&key).filter(|entry| entry.body.is_on_disk()) else { continue };
+            match (self.index.recorded(&key), entry.body.digest()) {
+                (Some(_), _) => self.rerecord(&entry),
+                (None, Some(digest)) => self.settle(&entry, digest, Named::Own),
+                (None, None) => {}
+            }
+        }
+    }
+
+    /// A newer record of an entry whose body is complete. Does not wait for the disk.
+    pub(crate) fn frame_again(&self, entry: &Entry<C>) -> Option<Frame> {
+        let digest = entry.body.digest()?;
+        let facts = Facts { digest, length: entry.body.committed(), epoch: self.shared.epoch() };
+        self.frame(entry, facts).ok()
     }
 
     fn note(&self, entry: &Arc<Entry<C>>, id: BodyId, facts: Facts) -> Recording {
         let Ok(frame) = self.frame(entry, facts) else { return Recording::TooLong };
         let same = |known: &Arc<Entry<C>>| Arc::ptr_eq(known, entry);
-        let deadline = C::deadline(&entry.head);
-        let Some(noted) = self.index.record(&entry.key, same, &frame, id, deadline) else {
+        let Some(noted) = self.index.record(&entry.key, same, &frame, id) else {
             return Recording::Changed;
         };
         if let Some(replaced) = noted.replaced {
@@ -71,6 +111,9 @@ impl<C: Contents> Inner<C> {
                 self.index.set_pinned(&entry.key, Pinned::Yes);
             }
             self.evictor.lock().insert(noted.number.0, fingerprint(&entry.key), facts.length);
+            if self.shared.metrics.entries.get() > self.shared.metrics.max_entries.get() {
+                self.shared.room.alarm.ring();
+            }
         } else {
             // The entry named the body already.
             self.shared.bodies.release(&self.shared, id);
@@ -79,24 +122,27 @@ impl<C: Contents> Inner<C> {
     }
 
     /// The record of an entry, or nothing when it would be too long.
-    fn frame(&self, entry: &Entry<C>, facts: Facts) -> Result<Vec<u8>, ()> {
+    fn frame(&self, entry: &Entry<C>, facts: Facts) -> Result<Frame, ()> {
         let mut head = Vec::with_capacity(256);
         C::encode(&entry.head, &mut head);
         let Facts { digest, length, epoch } = facts;
+        let (labels, deadline) = (self.labels(entry), C::deadline(&entry.head));
+        let packed = packed(&labels);
         let put = Put {
             key: entry.key,
             body: BodyRef::Whole { digest, length },
             epoch,
-            deadline: C::deadline(&entry.head),
+            deadline,
             stored: second(),
+            labels: &packed,
             name: &entry.name,
             head: &head,
         };
-        let mut frame = Vec::with_capacity(head.len() + entry.name.len() + 128);
-        Record::Put(put).encode(&mut frame).map_err(|_| {
+        let mut bytes = Vec::with_capacity(head.len() + entry.name.len() + packed.len() + 128);
+        Record::Put(put).encode(&mut bytes).map_err(|_| {
             tracing::warn!(name = %entry.name, "an entry of more than {RECORD_LIMIT} bytes does not survive a restart");
         })?;
-        Ok(frame)
+        Ok(Frame { bytes, deadline, labels })
     }
 
     /// Takes an entry out for good, if it is one that `is` accepts. Does not wait for the disk: what must follow there is
@@ -105,13 +151,8 @@ impl<C: Contents> Inner<C> {
         let Some(removed) = self.index.remove(key, is, &removal(key)) else { return false };
         let Removed { entry, erased } = removed;
         if let Some(erased) = erased {
-            let (inner, settling) = (self.clone(), self.shared.settling());
-            self.shared.pool.push(move || {
-                inner.settle_erased(erased);
-                drop(settling);
-            });
+            self.see_off(erased, entry);
         }
-        drop(entry);
         true
     }
 
@@ -126,15 +167,28 @@ impl<C: Contents> Inner<C> {
     /// What follows when a record has gone away. Waits for the disk.
     pub(crate) fn settle_erased(&self, erased: Erased) {
         let Erased { number, body } = erased;
-        let length = self.shared.bodies.facts(body).length;
-        self.evictor.lock().removed(number.0, length);
+        self.leave_queue(number, body);
         self.index.free(number);
         self.shared.bodies.release(&self.shared, body);
     }
 
-    /// Why a body of this length is not worth the room that it needs: it is huge, others would have to go for it, and it
+    /// The evictor forgets a number. The length is looked up under its lock: that of a body with holes changes under it.
+    pub(crate) fn leave_queue(&self, number: Number, body: BodyId) -> u64 {
+        let mut evictor = self.evictor.lock();
+        let length = self.shared.bodies.facts(body).length;
+        evictor.removed(number.0, length);
+        length
+    }
+
+    /// Why a body of this length is not worth the room that it needs: there are too many entries of which none could go;
+    /// or it is huge, others would have to go for it, and it
     /// was not asked for lately.
     pub(crate) fn not_admitted(&self, key: &Key, length: Option<u64>) -> Option<Refused> {
+        if self.settings.has_too_many(self.shared.metrics.entries.get()) {
+            self.shared.room.alarm.ring();
+            let (used, quota) = (self.shared.quota.used(), self.shared.quota.limit());
+            return Some(Refused::NoSpace { wanted: length.unwrap_or(0), used, quota });
+        }
         let wanted = length.filter(|length| *length > self.settings.huge)?;
         let quota = &self.shared.quota;
         if wanted <= quota.free() || self.evictor.lock().admits(fingerprint(key), wanted) {
@@ -161,9 +215,9 @@ impl<C: Contents> Inner<C> {
 
     /// A victim that has become busy meanwhile goes back to the queues.
     fn keep(&self, number: Number) {
+        let mut evictor = self.evictor.lock();
         if let Some(glance) = self.index.glance(number) {
-            let length = self.shared.bodies.facts(glance.body).length;
-            self.evictor.lock().keep(number.0, length);
+            evictor.keep(number.0, self.shared.bodies.facts(glance.body).length);
         }
     }
 }
@@ -180,6 +234,8 @@ pub(crate) struct Books<'a, E, R> {
     pub(crate) shared: &'a Shared,
     /// Seconds without a use before an entry may go.
     pub(crate) min_idle: u32,
+    /// Whether somebody fills an entry that is warm.
+    pub(crate) is_busy: fn(&E) -> bool,
 }
 
 impl<E: Clone, R: Clone> Ledger for Books<'_, E, R> {
@@ -187,7 +243,7 @@ impl<E: Clone, R: Clone> Ledger for Books<'_, E, R> {
         let glance = self.index.glance(Number(id))?;
         let hold = match glance.pinned {
             Pinned::Yes => Hold::Held,
-            Pinned::No if glance.is_flying => Hold::Held,
+            Pinned::No if glance.is_flying || self.index.is_warm_and(Number(id), self.is_busy) => Hold::Held,
             Pinned::No if glance.idle < self.min_idle => Hold::Young,
             Pinned::No => Hold::Free,
         };

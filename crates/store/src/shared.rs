@@ -26,6 +26,7 @@ use crate::files::wake::Alarm;
 use crate::fill::SMALL;
 use crate::health::Health;
 use crate::journal::Epochs;
+use crate::labels;
 use crate::later::Later;
 use crate::metrics::{Level, Metrics};
 use crate::quota::{Quota, Reservation};
@@ -47,6 +48,7 @@ pub(crate) struct Shared {
     pub(crate) quota: Quota,
     pub(crate) metrics: Metrics,
     memory_limit: u64,
+    pub(crate) label_secret: [u8; 32],
     files: FileTable,
     pub(crate) bodies: Bodies,
     pub(crate) epochs: Mutex<Epochs>,
@@ -65,14 +67,16 @@ pub(crate) struct Shared {
     pub(crate) later: Later,
     next_id: AtomicU64,
     start: Instant,
+    /// When that was, in seconds since 1970.
+    started: u32,
     backlog: Arc<Backlog>,
     closed: AtomicBool,
 }
 
-/// A body's end: its digest, and how it found its place on disk, if it was tried yet.
+/// A body's end: its digest, and how it found its place on disk.
 pub(crate) struct Completed {
     pub(crate) digest: Digest,
-    pub(crate) named: Option<Result<Named, Failure>>,
+    pub(crate) named: Result<Named, Failure>,
 }
 
 impl Shared {
@@ -80,6 +84,7 @@ impl Shared {
     pub(crate) fn open(config: &Config, registry: &mut Registry) -> Result<Arc<Self>, OpenError> {
         let directory = Directory::open(&config.directory, config.disk.clone())?;
         start::check(&directory)?;
+        let label_secret = labels::secret(&directory);
         let (epochs, warning) = Epochs::start(&*config.disk, &directory.index())
             .map_err(|fault| OpenError { detail: fault.to_string() })?;
         if let Some(warning) = warning {
@@ -87,6 +92,7 @@ impl Shared {
         }
         let metrics = Metrics::new(registry);
         metrics.quota.add(config.quota);
+        metrics.max_entries.set(config.max_entries);
         let pool = Pool::start(config.disk_threads, config.disk_queue, metrics.queue.clone())
             .map_err(|error| OpenError { detail: format!("cannot start the disk threads: {error}") })?;
         Ok(Arc::new(Self {
@@ -94,6 +100,7 @@ impl Shared {
             pool,
             quota: Quota::new(metrics.used.clone(), config.quota),
             memory_limit: config.memory,
+            label_secret,
             files: FileTable::new(config.open_files, metrics.open_files.clone()),
             bodies: Bodies::new(),
             epoch: epochs.current(),
@@ -108,6 +115,7 @@ impl Shared {
             later: Later::default(),
             next_id: AtomicU64::new(1),
             start: Instant::now(),
+            started: crate::recording::second(),
             backlog: Arc::default(),
             closed: AtomicBool::new(false),
             metrics,
@@ -156,6 +164,11 @@ impl Shared {
     /// Seconds since the store was opened, from 1 on.
     pub(crate) fn second(&self) -> u32 {
         self.start.elapsed().as_secs() as u32 + 1
+    }
+
+    /// Seconds since 1970 as of a clock that nobody sets: what uses are noted with.
+    pub(crate) fn use_second(&self) -> u32 {
+        self.started.saturating_add(self.second())
     }
 
     /// From now on the files of bodies that are dropped stay: it is the store that goes, not its bodies. `false` when that
@@ -221,18 +234,36 @@ impl Shared {
         if let Some(open) = body.open_file() {
             return Ok(open);
         }
-        let file = self.open_checked(*place, body.growth.length()).map_err(|error| {
-            if let Place::Named(digest) = *place {
-                self.lost.lock().insert(digest);
-                self.upkeep.ring();
+        let opened = self.open_checked(*place, body.growth.length()).and_then(|file| body.checked(file));
+        let file = match opened {
+            Ok(file) => file,
+            Err(error) => {
+                let at = *place;
+                drop(place);
+                return Err(self.not_opened(body, at, &error));
             }
-            self.disk_error("open", *place, &error)
-        })?;
+        };
         let open = OpenFile::new(body.id, body.length(), file);
         *body.open.lock() = Arc::downgrade(&open);
         drop(place);
         self.files.insert(open.clone());
         Ok(open)
+    }
+
+    fn not_opened(&self, body: &Body, at: Place, error: &io::Error) -> Failure {
+        if let Place::Part(_) = at {
+            return body.lose_with(error, at);
+        }
+        if let Place::Named(digest) = at {
+            self.lost.lock().insert(digest);
+            self.upkeep.ring();
+        }
+        self.disk_error("open", at, error)
+    }
+
+    /// Keeps a body's file open for its readers. Waits for the disk.
+    pub(crate) fn keep_open(&self, file: Arc<OpenFile>) {
+        self.files.insert(file);
     }
 
     fn open_checked(&self, place: Place, length: Option<u64>) -> io::Result<File> {
@@ -261,7 +292,7 @@ impl Shared {
         }
         self.files.insert(file);
         let named = self.name(body, length, digest);
-        Ok(Completed { digest, named: Some(named) })
+        Ok(Completed { digest, named })
     }
 
     /// Completes a body whose bytes are all in memory. Hashes.
@@ -269,7 +300,7 @@ impl Shared {
         &self,
         body: &Arc<Body>,
         promised: Option<Digest>,
-    ) -> Result<Completed, Failure> {
+    ) -> Result<Digest, Failure> {
         let bytes = body.join_memory();
         let digest = Digest::of(&bytes);
         if let Some(promised) = promised
@@ -282,14 +313,15 @@ impl Shared {
         if !body.growth.complete(length, digest) {
             return Err(reasons::fill_abandoned());
         }
-        let twin = self.bodies.id(&digest).filter(|id| self.is_usable(&self.bodies.facts(*id)));
-        let named = twin.map(|id| Ok(Named::Twin(self.bodies.living(&body.shared, id))));
-        Ok(Completed { digest, named })
+        Ok(digest)
     }
 
-    /// Writes a complete body from memory to its final name. A disk that refuses leaves the body in memory only. Waits
-    /// for the disk.
-    pub(crate) fn persist(&self, body: &Arc<Body>, digest: Digest) -> Result<Named, Failure> {
+    /// Gives a complete body in memory its place on the disk, unless the same bytes are there already. A disk that refuses
+    /// leaves the body in memory only. Waits for the disk.
+    pub(crate) fn place(&self, body: &Arc<Body>, digest: Digest) -> Result<Named, Failure> {
+        if let Some(twin) = self.bodies.twin(&body.shared, &digest, |facts| self.is_usable(facts)) {
+            return Ok(Named::Twin(twin));
+        }
         let bytes = body.memory(0, u64::MAX).unwrap_or_default();
         let open = self.create(body)?;
         let written = write_all_at(self.disk(), open.file(), &bytes, 0);
@@ -301,6 +333,13 @@ impl Shared {
 
     fn name(&self, body: &Arc<Body>, length: u64, digest: Digest) -> Result<Named, Failure> {
         self.bodies.name(body, length, digest, |facts| self.is_usable(facts))
+    }
+
+    /// Makes the bytes of the body's file durable. Waits for the disk.
+    pub(crate) fn sync(&self, body: &Body) -> Result<(), Failure> {
+        let place = *body.place.lock();
+        let synced = self.directory.open_file(place).and_then(|file| self.disk().sync(&file));
+        synced.map_err(|error| self.disk_error("sync", place, &error))
     }
 
     /// Moves the body's file. Waits for the disk.
@@ -335,7 +374,8 @@ impl Shared {
         self.files.remove(id);
         match place {
             Place::Named(digest) => self.bodies.died(self, &digest, id),
-            Place::Nowhere | Place::Part(_) => {}
+            Place::Part(part) => return self.bodies.part_died(self, part, id, reservation),
+            Place::Nowhere => {}
             Place::Fill(_) => self.delete(place),
         }
         drop(reservation);
@@ -359,8 +399,13 @@ impl Shared {
         (read as u64 == length).then(|| bytes.freeze())
     }
 
-    /// Reads a body's file and compares it with its name. Waits for the disk; calls `pace` with the bytes read so far.
-    pub(crate) fn verify(&self, facts: &Facts, mut pace: impl FnMut(u64)) -> io::Result<Verdict> {
+    /// Reads a body's file and compares it with its name. Waits for the disk; calls `pace` with the bytes of each step, and
+    /// ends with its error.
+    pub(crate) fn verify(
+        &self,
+        facts: &Facts,
+        mut pace: impl FnMut(u64) -> io::Result<()>,
+    ) -> io::Result<Verdict> {
         let file = self.directory.open_file(Place::Named(facts.digest))?;
         if file.metadata()?.len() != facts.length {
             return Ok(Verdict::Damaged);
@@ -375,19 +420,24 @@ impl Shared {
             }
             hasher.update(&buffer[..read]);
             at += read as u64;
-            pace(read as u64);
+            pace(read as u64)?;
         }
         let is_whole = at == facts.length && hasher.finish().as_ref() == facts.digest.as_bytes();
         Ok(if is_whole { Verdict::Whole } else { Verdict::Damaged })
     }
 
-    /// Verifies a body that an unclean epoch has left, unless that has been done. Waits for the disk.
-    pub(crate) fn verify_once(&self, id: BodyId) -> io::Result<Verdict> {
+    /// Verifies a body that an unclean epoch has left, unless that has been done. Waits for the disk; `pace` as in
+    /// [`verify`](Self::verify).
+    pub(crate) fn verify_once(
+        &self,
+        id: BodyId,
+        pace: impl FnMut(u64) -> io::Result<()>,
+    ) -> io::Result<Verdict> {
         let facts = self.bodies.facts(id);
         if self.is_trusted(facts.epoch) {
             return Ok(Verdict::Whole);
         }
-        let verdict = self.verify(&facts, |_| {})?;
+        let verdict = self.verify(&facts, pace)?;
         if verdict == Verdict::Whole {
             self.bodies.verified(id, self.epoch);
             self.metrics.verified.inc();

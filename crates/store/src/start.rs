@@ -8,8 +8,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 
-use crate::bodies::Facts;
+use parking_lot::Mutex;
+
+use crate::bodies::{BodyId, Facts};
 use crate::eviction::Heat;
+use crate::extents::Extents;
 use crate::files::directory::Directory;
 use crate::index::{Loaded, Loader, Number, Recorded, SHARDS};
 use crate::journal::{self, BodyRef, Log, OpenFault, Position, Put, Record, Report};
@@ -28,7 +31,23 @@ pub(crate) struct Stage {
     is_checked: AtomicBool,
     /// Whether pins have been compared with what was loaded.
     may_evict: AtomicBool,
+    /// Changes of the pins; 0 when they are not known yet.
     pins: AtomicU64,
+    /// The change up to which entries have been compared with the pins.
+    compared: AtomicU64,
+    /// Parts that the records name; whether their files are there is not known yet.
+    unseen: Mutex<Vec<Unseen>>,
+    /// Records could not be read that may be there at the next start.
+    is_incomplete: AtomicBool,
+}
+
+/// A part whose file was not looked at yet.
+pub(crate) struct Unseen {
+    pub(crate) key: Key,
+    pub(crate) body: BodyId,
+    pub(crate) id: u64,
+    /// Bytes that the file must have at least.
+    pub(crate) received: u64,
 }
 
 impl Stage {
@@ -66,6 +85,32 @@ impl Stage {
 
     pub(crate) fn pins(&self) -> u64 {
         self.pins.load(Ordering::Acquire)
+    }
+
+    /// Whether every entry has been compared with the pins as they are now.
+    pub(crate) fn are_pins_compared(&self) -> bool {
+        self.compared.load(Ordering::Acquire) == self.pins()
+    }
+
+    /// All entries have been compared with the pins as they were after this change.
+    pub(crate) fn pins_compared(&self, change: u64) {
+        self.compared.fetch_max(change, Ordering::AcqRel);
+        self.arrived.wake_all();
+    }
+
+    /// Waits until every entry has been compared with the pins.
+    pub(crate) async fn compared(&self) {
+        self.arrived.until(|| self.are_pins_compared().then_some(())).await;
+    }
+
+    /// Whether there may be entries of which nothing is known.
+    pub(crate) fn is_incomplete(&self) -> bool {
+        self.is_incomplete.load(Ordering::Acquire)
+    }
+
+    /// The parts whose files are to be looked at; asked for once.
+    pub(crate) fn take_unseen(&self) -> Vec<Unseen> {
+        std::mem::take(&mut *self.unseen.lock())
     }
 
     fn part_loaded(&self) {
@@ -114,6 +159,9 @@ fn next<C: Contents>(inner: &Inner<C>, taken: &[AtomicBool]) -> Option<usize> {
     }
 }
 
+/// Cells of the order of eviction that are looked at under one lock.
+const HEAT_AT_ONCE: usize = 1 << 16;
+
 /// Records whose bodies are enlisted together.
 const TOGETHER: usize = 2048;
 
@@ -127,12 +175,16 @@ struct Reading<'a, C: Contents> {
     order: Vec<InOrder>,
     /// Parts of bodies that cannot be trusted.
     forgotten: Vec<Key>,
+    /// Of those that wait.
+    labels: Vec<u64>,
 }
 
 struct Waiting {
     key: Key,
     position: Position,
     deadline: u32,
+    /// Where its labels end.
+    labels: usize,
 }
 
 impl<'a, C: Contents> Reading<'a, C> {
@@ -141,14 +193,17 @@ impl<'a, C: Contents> Reading<'a, C> {
         let expected = inner.stage.entries.load(Ordering::Relaxed);
         loader.expect(expected);
         let order = Vec::with_capacity(expected);
-        Self { inner, loader, waiting: Vec::new(), facts: Vec::new(), order, forgotten: Vec::new() }
+        let (waiting, facts, forgotten, labels) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Self { inner, loader, waiting, facts, order, forgotten, labels }
     }
 
     fn take(&mut self, position: Position, record: Record<'_>) {
         match record {
             Record::Put(put) => match put.body {
                 BodyRef::Whole { digest, length } => {
-                    self.waiting.push(Waiting { key: put.key, position, deadline: put.deadline });
+                    self.labels.extend(put.labels());
+                    let labels = self.labels.len();
+                    self.waiting.push(Waiting { key: put.key, position, deadline: put.deadline, labels });
                     self.facts.push(Facts { digest, length, epoch: put.epoch });
                     if self.waiting.len() == TOGETHER {
                         self.enlist();
@@ -156,8 +211,8 @@ impl<'a, C: Contents> Reading<'a, C> {
                 }
                 BodyRef::Part { id, ref extents, .. } => {
                     self.enlist();
-                    let received = extents.contiguous_end(0);
-                    match self.take_part(position, &put, (id, received)) {
+                    let received = extents.total();
+                    match self.take_part(position, &put, (id, extents)) {
                         Some(number) => self.order.push(InOrder { number, position, length: received }),
                         None => self.forgotten.push(put.key),
                     }
@@ -167,33 +222,47 @@ impl<'a, C: Contents> Reading<'a, C> {
                 self.enlist();
                 self.inner.let_go(self.loader.forget(&key));
             }
+            Record::Marked(key) => {
+                self.enlist();
+                self.loader.mark(&key);
+            }
         }
     }
 
     /// Puts what waits into the index.
     fn enlist(&mut self) {
+        let mut begin = 0;
         let bodies = self.inner.shared.bodies.enlist_all(&self.inner.shared, &self.facts);
         for ((waiting, facts), body) in self.waiting.drain(..).zip(self.facts.drain(..)).zip(bodies) {
-            let Waiting { key, position, deadline } = waiting;
+            let Waiting { key, position, deadline, labels: end } = waiting;
             let record = Recorded { position, body };
-            let (number, before) = self.loader.put(&key, Loaded { record, deadline });
+            let labels = &self.labels[std::mem::replace(&mut begin, end)..end];
+            let (number, before) = self.loader.put(&key, Loaded { record, deadline, labels });
             self.inner.let_go(before);
             self.order.push(InOrder { number, position, length: facts.length });
         }
+        self.labels.clear();
     }
 
     /// A part of a clean epoch is there again; any other one is forgotten, and its file found as a stray.
-    fn take_part(&mut self, position: Position, put: &Put<'_>, (id, received): (u64, u64)) -> Option<Number> {
+    fn take_part(
+        &mut self,
+        position: Position,
+        put: &Put<'_>,
+        (id, extents): (u64, &Extents),
+    ) -> Option<Number> {
         let shared = &self.inner.shared;
+        let received = extents.total();
         if !shared.is_trusted(put.epoch) || received == 0 {
             self.inner.let_go(self.loader.forget(&put.key));
             return None;
         }
-        shared.metrics.bodies.inc();
-        shared.quota.take_anyway(received);
-        let body = shared.bodies.add_part(id, received, put.epoch);
+        let body = shared.bodies.enlist_part(shared, id, received, put.epoch);
+        self.inner.stage.unseen.lock().push(Unseen { key: put.key, body, id, received: extents.end() });
         let record = Recorded { position, body };
-        let (number, before) = self.loader.put(&put.key, Loaded { record, deadline: put.deadline });
+        let labels: Vec<u64> = put.labels().collect();
+        let (number, before) =
+            self.loader.put(&put.key, Loaded { record, deadline: put.deadline, labels: &labels });
         self.inner.let_go(before);
         Some(number)
     }
@@ -218,6 +287,7 @@ impl<C: Contents> Inner<C> {
                 let why = format!("the index cannot be read: {fault}");
                 tracing::error!(part, "{why}");
                 self.shared.health.degrade(&why);
+                self.stage.is_incomplete.store(true, Ordering::Release);
                 None
             }
         };
@@ -236,9 +306,9 @@ impl<C: Contents> Inner<C> {
         if self.stage.entries.swap(order.len(), Ordering::Relaxed) == 0 {
             self.shared.bodies.expect(order.len() * SHARDS, SHARDS);
         }
-        self.recall(part, &mut loader, &log, order);
-        // Or they would be trusted once the rest of their epoch is verified.
-        for key in &forgotten {
+        self.recall(part, &mut loader, order);
+        // Or they would be trusted once the rest of their epoch is verified. What has become whole since stays.
+        for key in forgotten.iter().filter(|key| !loader.knows(key)) {
             log.append(&removal(key));
         }
         Ok((log, report))
@@ -255,44 +325,54 @@ impl<C: Contents> Inner<C> {
         &self,
         part: usize,
         loader: &mut Loader<'_, Arc<Entry<C>>, C::Refusal>,
-        log: &Log,
         mut order: Vec<InOrder>,
     ) {
         order.retain(|known| loader.is_at(known.number, known.position));
         let heat = journal::Heat::read(self.shared.disk(), &self.shared.directory.index(), part as u8);
-        let levels = heat.and_then(|heat| heat.levels(log.last(), order.len()));
+        let mut levels = heat.iter().flat_map(journal::Heat::levels).peekable();
         let count = order.len();
         let mut evictor = self.evictor.lock();
-        for (position, known) in order.iter().enumerate() {
-            let level = levels.as_ref().map(|levels| Heat::from_byte(levels[position]));
-            let heat = level.unwrap_or_else(|| Heat::unknown(position, count));
+        for (place, known) in order.iter().enumerate() {
+            while levels.next_if(|(position, _)| *position < known.position).is_some() {}
+            let level = levels.next_if(|(position, _)| *position == known.position);
+            let heat = match level {
+                Some((_, level)) => Heat::from_byte(level),
+                // It came after the heat was written.
+                None if heat.is_some() => Heat::NEW,
+                None => Heat::unknown(place, count),
+            };
             loader.set_frequency(known.number, heat.frequency());
             evictor.recall(known.number.0, heat, known.length);
         }
     }
 
-    /// Writes the order of eviction beside the logs, for the next start.
-    pub(crate) fn write_heat(&self) {
+    /// Writes the places of a shard's entries in the order of eviction beside its log, for the next start.
+    pub(crate) fn write_heat(&self, part: usize) {
         if !self.stage.is_loaded() {
             return;
         }
-        let mut by_part: Vec<Vec<(Position, u8)>> = (0..SHARDS).map(|_| Vec::new()).collect();
-        for (id, heat) in self.evictor.lock().order() {
-            if let Some((part, position, frequency)) = self.index.standing(Number(id)) {
-                by_part[part].push((position, heat.with_frequency(frequency).to_byte()));
-            }
+        let mut levels: Vec<(Position, u8)> = Vec::new();
+        let mut from = Some(0);
+        while let Some(at) = from {
+            let mut page = Vec::new();
+            let is_ours = |id| Number(id).part() == part;
+            from = self.evictor.lock().page(at, HEAT_AT_ONCE, is_ours, |id, heat| page.push((id, heat)));
+            levels.extend(page.into_iter().filter_map(|(id, heat)| {
+                let (position, frequency) = self.index.standing(Number(id))?;
+                Some((position, heat.with_frequency(frequency).to_byte()))
+            }));
         }
-        let parts = by_part.into_iter().enumerate().filter(|(_, levels)| !levels.is_empty());
-        for (part, mut levels) in parts {
-            levels.sort_unstable();
-            let Some(end) = self.index.with_log(part, |log| log.last()) else { continue };
-            let levels = levels.into_iter().map(|(_, level)| level).collect();
-            let heat = journal::Heat::new(end, levels);
-            let written = heat.write(self.shared.disk(), &self.shared.directory.index(), part as u8);
-            if let Err(error) = written {
-                tracing::warn!(part, %error, "the order of eviction could not be written");
-                return;
-            }
+        // The order goes on changing meanwhile: what was met twice counts once.
+        levels.sort_unstable();
+        levels.dedup_by_key(|(position, _)| *position);
+        let heat = journal::Heat::new(&levels);
+        let written = &self.settings.heat[part];
+        if levels.is_empty() || written.swap(heat.sum(), Ordering::Relaxed) == heat.sum() {
+            return;
+        }
+        if let Err(error) = heat.write(self.shared.disk(), &self.shared.directory.index(), part as u8) {
+            written.store(0, Ordering::Relaxed);
+            tracing::warn!(part, %error, "the order of eviction could not be written");
         }
     }
 }

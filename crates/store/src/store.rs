@@ -10,15 +10,18 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use parking_lot::{Mutex, RwLock};
 use prometheus_client::registry::Registry;
 use tokio::sync::oneshot;
 
 use crate::claim::Found;
 use crate::eviction::{self, Evictor};
-use crate::index::{Erased, Index, Levels, Probed, SHARDS, Seen};
+use crate::index::{Erased, Holes, Index, Levels, Probed, SHARDS, Seen};
 use crate::keeper::Settings;
+use crate::leaving::Leaving;
+use crate::labels::recent::Recent;
+use crate::parts::{is_partial, is_unused_partial};
 use crate::shared::Shared;
 use crate::start::Stage;
 use crate::warming::Warming;
@@ -47,7 +50,11 @@ pub fn open<C: Contents>(config: Config, registry: &mut Registry) -> Result<Writ
         scrub: Mutex::default(),
         threads: Mutex::default(),
         committing: Mutex::default(),
+        unrecorded: Mutex::default(),
         replaced: Mutex::default(),
+        grown: Mutex::default(),
+        leaving: Leaving::default(),
+        recent: Recent::default(),
         shared,
     });
     let mut threads = start::load(&inner, config.load_threads)?;
@@ -99,8 +106,16 @@ pub(crate) struct Inner<C: Contents> {
     pub(crate) scrub: Mutex<upkeep::Scrub>,
     pub(crate) threads: Mutex<Vec<JoinHandle<()>>>,
     pub(crate) committing: Mutex<()>,
+    /// Keys whose newest record found no place because too much waits for the disk.
+    pub(crate) unrecorded: Mutex<HashSet<Key>>,
     /// What has been replaced by records that are not on the disk yet.
     pub(crate) replaced: Mutex<Vec<Erased>>,
+    /// Bodies with holes that have something new to record: each is here once.
+    pub(crate) grown: Mutex<Vec<(Key, Arc<Body>)>>,
+    /// For what was claimed before a purge and is published after it.
+    pub(crate) recent: Recent<C>,
+    /// Entries that have left the index and are still to be seen to.
+    pub(crate) leaving: Leaving<C>,
     pub(crate) shared: Arc<Shared>,
 }
 
@@ -125,12 +140,15 @@ impl<C: Contents> Inner<C> {
         self.is_pinned.read().clone()
     }
 
-    async fn find(self: &Arc<Self>, key: &Key) -> Option<Arc<Entry<C>>> {
+    async fn find(self: &Arc<Self>, key: &Key, holes: Holes) -> Option<Arc<Entry<C>>> {
         self.index.loaded(key).await;
         loop {
             match self.index.see(key) {
-                Seen::Warm(entry) => return Some(entry),
+                Seen::Warm(entry) => {
+                    return Some(entry).filter(|entry| holes == Holes::Shown || !is_partial(entry));
+                }
                 Seen::Absent => return None,
+                Seen::Cold(cold) if holes == Holes::Hidden && cold.record.body.is_part() => return None,
                 Seen::Cold(cold) => drop(self.warm_up(cold).await),
             }
         }
@@ -157,14 +175,28 @@ impl<C: Contents> Clone for Reader<C> {
 }
 
 impl<C: Contents> Reader<C> {
-    /// The entry of `key` if it is warm. Never waits.
-    pub fn lookup(&self, key: &Key) -> Option<Arc<Entry<C>>> {
-        self.0.index.get(key)
+    pub(crate) fn inner(&self) -> &Arc<Inner<C>> {
+        &self.0
     }
 
-    /// The entry of `key`; a cold one is read from the disk first.
+    /// The entry of `key` if it is warm; not one whose body has holes. Never waits.
+    pub fn lookup(&self, key: &Key) -> Option<Arc<Entry<C>>> {
+        self.0.index.get_if(key, |entry| !is_partial(entry))
+    }
+
+    /// The entry of `key`; a cold one is read from the disk first. Not one whose body has holes.
     pub async fn find(&self, key: &Key) -> Option<Arc<Entry<C>>> {
-        self.0.find(key).await
+        self.0.find(key, Holes::Hidden).await
+    }
+
+    /// The entry of `key` if it is warm, also one whose body has holes ([`Body::is_partial`]). Never waits.
+    pub fn lookup_partial(&self, key: &Key) -> Option<Arc<Entry<C>>> {
+        self.0.index.get_if(key, |_| true)
+    }
+
+    /// The entry of `key`, also one whose body has holes; a cold one is read from the disk first.
+    pub async fn find_partial(&self, key: &Key) -> Option<Arc<Entry<C>>> {
+        self.0.find(key, Holes::Shown).await
     }
 
     /// Counts of the moment.
@@ -224,14 +256,16 @@ impl<C: Contents> Reader<C> {
 
 impl<C: Contents> Inner<C> {
     pub(crate) fn scan(&self, mut visit: impl FnMut(Viewed<'_, C>)) {
-        for part in 0..SHARDS {
-            let mut from = Some(0);
-            while let Some(at) = from {
-                let (page, next) = self.index.page(part, at);
-                from = next;
-                for (key, seen) in page {
-                    self.show(key, seen, &mut visit);
-                }
+        (0..SHARDS).for_each(|part| self.scan_part(part, &mut visit));
+    }
+
+    pub(crate) fn scan_part(&self, part: usize, mut visit: impl FnMut(Viewed<'_, C>)) {
+        let mut from = Some(0);
+        while let Some(at) = from {
+            let (page, next) = self.index.page(part, at);
+            from = next;
+            for (key, seen) in page {
+                self.show(key, seen, &mut visit);
             }
         }
     }
@@ -246,7 +280,7 @@ impl<C: Contents> Inner<C> {
             Seen::Cold(cold) => {
                 let length = Some(self.shared.bodies.facts(cold.record.body).length);
                 if let Some((name, head, digest)) = self.read_cold(&cold) {
-                    visit(Viewed { key, name: &name, head: &head, length, digest: Some(digest) });
+                    visit(Viewed { key, name: &name, head: &head, length, digest });
                 }
             }
             Seen::Absent => {}
@@ -284,21 +318,43 @@ impl<C: Contents> Writer<C> {
     }
 
     /// In one atomic step: an entry that `accept` accepts, else the flight that is under way, else the claim. A cold entry
-    /// is read from the disk first. `accept` runs under a shard lock: integer compares only. `name` is kept only when a
-    /// claim is handed out.
+    /// is read from the disk first. `accept` runs under a shard lock: integer compares only; it is not asked of an entry
+    /// whose body has holes. `name` is kept only when a claim is handed out.
     pub async fn lookup_or_claim(
         &self,
         key: Key,
         name: &Arc<str>,
         accept: impl Fn(&Entry<C>) -> bool,
     ) -> Access<C> {
+        self.probe(key, name, Holes::Hidden, |entry| !is_partial(entry) && accept(entry)).await
+    }
+
+    /// Like [`lookup_or_claim`](Self::lookup_or_claim) for those who can do with a body that has holes: `accept` is asked of
+    /// such entries too ([`Body::is_partial`]).
+    pub async fn lookup_partial_or_claim(
+        &self,
+        key: Key,
+        name: &Arc<str>,
+        accept: impl Fn(&Entry<C>) -> bool,
+    ) -> Access<C> {
+        self.probe(key, name, Holes::Shown, |entry| accept(entry)).await
+    }
+
+    async fn probe(
+        &self,
+        key: Key,
+        name: &Arc<str>,
+        holes: Holes,
+        accept: impl Fn(&Arc<Entry<C>>) -> bool,
+    ) -> Access<C> {
         self.0.index.loaded(&key).await;
         loop {
-            match self.0.index.probe(&key, |entry| accept(entry)) {
+            match self.0.index.probe(&key, holes, &accept) {
                 Probed::Found(entry) => return Access::Found(entry),
                 Probed::Flying(flight) => return Access::Flying(Flight(flight)),
                 Probed::Claimed { flight, previous, part } => {
-                    return Access::Claimed(Claim::new(&self.0, key, name, Found { previous, part }, flight));
+                    let found = Found::new(previous, part);
+                    return Access::Claimed(Claim::new(&self.0, key, name, found, flight));
                 }
                 Probed::Cold(cold) => drop(self.0.warm_up(cold).await),
             }
@@ -329,7 +385,8 @@ impl<C: Contents> Writer<C> {
     /// grow, warm or cold, but pinned ones. Returns how many.
     pub fn remove_expired(&self, second: u32, limit: usize) -> usize {
         let deadline = |entry: &Arc<Entry<C>>| {
-            (entry.body.state() != BodyState::Filling).then(|| C::deadline(&entry.head))
+            let grows = entry.body.state() == BodyState::Filling && !is_unused_partial(entry);
+            (!grows).then(|| C::deadline(&entry.head))
         };
         let mut count = 0;
         // Before pins have been compared with what was loaded, nobody knows what is pinned.
@@ -368,10 +425,23 @@ impl<C: Contents> Writer<C> {
     }
 
     /// From now on entries for which `is_pinned` says so are never victims of eviction: asked once for every entry that
-    /// is published, and in the background once for all that are there (reading cold ones from the disk).
+    /// is published, and in the background once for all that are there (reading cold ones from the disk). Of those that
+    /// are there, that is true when [`pins_compared`](Self::pins_compared) has answered.
     pub fn pin(&self, is_pinned: Arc<IsPinned<C>>) {
         *self.0.is_pinned.write() = Some(is_pinned);
         self.0.stage.pins_changed();
+        self.0.shared.upkeep.ring();
+    }
+
+    /// Waits until every entry has been compared with what [`pin`](Self::pin) was given last: seconds for each million of
+    /// cold ones, and for ever when the store ends.
+    pub async fn pins_compared(&self) {
+        self.0.stage.compared().await;
+    }
+
+    /// Whether every entry has been compared with what [`pin`](Self::pin) was given last.
+    pub fn are_pins_compared(&self) -> bool {
+        self.0.stage.are_pins_compared()
     }
 
     /// Reads every body and compares it with its name, in the background, at most `rate` bytes a second; damaged ones are
@@ -391,7 +461,8 @@ impl<C: Contents> Writer<C> {
     /// holds any more are gone.
     pub async fn settle(&self) {
         self.0.shared.settled().await;
-        if !self.0.replaced.lock().is_empty() {
+        let has_news = !self.0.grown.lock().is_empty();
+        if has_news || !self.0.replaced.lock().is_empty() {
             let inner = self.0.clone();
             // Without the disk thread nothing is settled, and nothing lost.
             let _ = self.0.shared.pool.run(move || inner.commit()).await;

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use crate::files::disk::RealDisk;
 use crate::index::SHARDS;
-use crate::journal::{BodyRef, Epochs, Heat, Log, Put, Record};
+use crate::journal::{BodyRef, Epochs, Heat, Log, Put, Record, packed};
 use crate::{Digest, Key};
 
 /// Bytes of records that are written out together.
@@ -26,6 +26,8 @@ pub struct Made {
     pub stored: u32,
     /// Until when it is wanted, in seconds since 1970.
     pub deadline: u32,
+    /// By which it can be found.
+    pub labels: Vec<u64>,
     /// The key as text.
     pub name: String,
     /// The encoded head.
@@ -52,20 +54,20 @@ pub fn write<E: Iterator<Item = Made>>(directory: &Path, entries: impl Fn(usize)
 fn write_shard(index: &Path, shard: u8, epoch: u32, entries: impl Iterator<Item = Made>) -> io::Result<()> {
     let (mut log, _) = Log::open(&RealDisk, index, shard, |_, _| {}).map_err(io::Error::other)?;
     let (mut frame, mut levels) = (Vec::new(), Vec::new());
-    for Made { key, digest, length, stored, deadline, name, head, heat } in entries {
+    for Made { key, digest, length, stored, deadline, labels, name, head, heat } in entries {
+        let labels = packed(&labels);
         let body = BodyRef::Whole { digest, length };
         frame.clear();
-        Record::Put(Put { key, body, epoch, deadline, stored, name: &name, head: &head })
+        Record::Put(Put { key, body, epoch, deadline, stored, labels: &labels, name: &name, head: &head })
             .encode(&mut frame)
             .map_err(|_| io::Error::other("an entry is too long"))?;
-        log.append(&frame);
-        levels.push(heat);
+        levels.push((log.append(&frame), heat));
         if log.pending_bytes() > STEP {
             write_out(&mut log)?;
         }
     }
     write_out(&mut log)?;
-    Heat::new(log.last(), levels).write(&RealDisk, index, shard)
+    Heat::new(&levels).write(&RealDisk, index, shard)
 }
 
 fn write_out(log: &mut Log) -> io::Result<()> {

@@ -8,23 +8,30 @@
 //!
 //! Deliberately not here: decisions about single requests; nobody waits for this thread.
 
+use std::io;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crate::bodies::Bodies;
+use hashbrown::HashSet;
+
+use crate::bodies::{Bodies, BodyId};
 use crate::files::directory::Place;
-use crate::index::{Pinned, SHARDS, Seen};
+use crate::index::{Pinned, Recorded, SHARDS, Seen};
+use crate::journal::{self, Record, Report};
 use crate::recording::second;
 use crate::shared::{Shared, Verdict};
+use crate::start::Unseen;
 use crate::store::Inner;
-use crate::{Contents, Digest, Entry, OpenError};
+use crate::{Contents, Digest, Entry, IsPinned, OpenError};
 
 /// Between two looks at what there is to do.
 const PAUSE: Duration = Duration::from_secs(1);
 /// Moves of records noted under one lock.
 const MOVES_AT_ONCE: usize = 1024;
+/// Damaged bodies that are dropped together.
+const DROPPED_AT_ONCE: usize = 1024;
 /// Times a compaction is tried again because records were still to be written.
 const COPIES: usize = 8;
 
@@ -34,12 +41,12 @@ pub(crate) fn start<C: Contents>(inner: &Arc<Inner<C>>) -> Result<JoinHandle<()>
     let shared = inner.shared.clone();
     shared.metrics.unchecked.set(1);
     let run = move || {
-        let mut pins = 0;
         let mut is_new = true;
         while let Some(inner) = Weak::upgrade(&weak).filter(|_| !shared.is_closed()) {
-            if inner.stage.is_loaded() {
+            let knows_pins = !inner.settings.await_pins || inner.stage.pins() > 0;
+            if inner.stage.is_loaded() && knows_pins {
                 if std::mem::take(&mut is_new) {
-                    pins = inner.compare_pins(pins);
+                    inner.compare_pins();
                     // What was loaded was not yet counted when the room on the disk was looked at first.
                     inner.look();
                     inner.stage.allow_eviction();
@@ -50,7 +57,7 @@ pub(crate) fn start<C: Contents>(inner: &Arc<Inner<C>>) -> Result<JoinHandle<()>
                     inner.verify_all();
                 }
                 inner.drop_lost();
-                pins = inner.compare_pins(pins);
+                inner.compare_pins();
                 inner.compact_all();
                 inner.run_scrub();
             }
@@ -68,11 +75,17 @@ impl<C: Contents> Inner<C> {
     /// Compares the names in `bodies/` with what the entries name.
     fn walk(self: &Arc<Self>) {
         let shared = &self.shared;
+        if self.stage.is_incomplete() {
+            tracing::error!("files that no entry names stay until the whole index can be read");
+            return;
+        }
         self.walk_parts();
+        let mut damaged = Vec::new();
         for first in 0..=u8::MAX {
             if shared.is_closed() {
                 return;
             }
+            self.compare_pins();
             let mut expected = shared.bodies.in_directory(first, |epoch| epoch != shared.epoch());
             let files = match shared.directory.bodies(first) {
                 Ok(files) => files,
@@ -90,16 +103,27 @@ impl<C: Contents> Inner<C> {
                     self.delete_stray(&digest);
                     continue;
                 }
-                self.drop_damaged(&digest, "its file has the wrong length");
+                damaged.push((digest, "its file has the wrong length"));
             }
-            for (digest, _) in expected {
-                self.drop_damaged(&digest, "its file is gone");
-            }
+            damaged.extend(expected.into_keys().map(|digest| (digest, "its file is gone")));
         }
+        self.drop_old(&damaged);
     }
 
-    /// Deletes files in `parts/` that no entry names.
-    fn walk_parts(&self) {
+    /// Deletes files in `parts/` that no entry names, and drops entries whose part is gone or cut.
+    fn walk_parts(self: &Arc<Self>) {
+        let is_there = |part: &Unseen| self.shared.bodies.has_part(part.id);
+        for Unseen { key, body, id, received } in self.stage.take_unseen().into_iter().filter(is_there) {
+            let path = self.shared.directory.path(Place::Part(id));
+            if self.shared.disk().length(&path).is_ok_and(|length| length >= received) {
+                continue;
+            }
+            let is_it = |seen: &Seen<_>| matches!(seen, Seen::Cold(cold) if cold.record.body == body);
+            if self.take_out(&key, is_it) {
+                self.shared.metrics.damaged.inc();
+                tracing::warn!(%key, "an interrupted fill is dropped: the file of its part is gone or cut");
+            }
+        }
         for id in self.shared.directory.parts() {
             if !self.shared.bodies.has_part(id) {
                 self.shared.metrics.strays.inc();
@@ -121,7 +145,7 @@ impl<C: Contents> Inner<C> {
     fn verify_all(self: &Arc<Self>) {
         let shared = &self.shared;
         let is_unclean = |epoch| !shared.is_trusted(epoch);
-        let mut epochs = Vec::new();
+        let (mut epochs, mut damaged) = (Vec::new(), Vec::new());
         for shelf in 0..Bodies::shelves() {
             for (digest, epoch) in shared.bodies.digests(shelf, is_unclean) {
                 if shared.is_closed() {
@@ -129,39 +153,98 @@ impl<C: Contents> Inner<C> {
                 }
                 epochs.push(epoch);
                 let Some(id) = shared.bodies.id(&digest) else { continue };
-                match shared.verify_once(id) {
+                match shared.verify_once(id, |_| self.go_on()) {
                     Ok(Verdict::Whole) => {}
-                    Ok(Verdict::Damaged) => self.drop_damaged(&digest, "its bytes are not what was stored"),
-                    Err(error) => self.drop_damaged(&digest, &error.to_string()),
+                    Err(_) if shared.is_closed() => return,
+                    Ok(Verdict::Damaged) => {
+                        damaged.push((digest, "its bytes are not what was stored".to_owned()))
+                    }
+                    Err(error) => damaged.push((digest, error.to_string())),
+                }
+                if damaged.len() == DROPPED_AT_ONCE {
+                    self.drop_verified(&mut damaged);
                 }
             }
         }
+        self.drop_verified(&mut damaged);
         epochs.sort_unstable();
         epochs.dedup();
-        if let Err(error) = shared.epochs.lock().verified(shared.disk(), &epochs) {
+        if let Err(error) = self.note_verified(&epochs) {
             tracing::warn!(%error, "that all bodies are verified could not be noted");
         }
+    }
+
+    /// What is done between two steps of what takes long; an error when the store ends.
+    fn go_on(self: &Arc<Self>) -> io::Result<()> {
+        if self.shared.is_closed() {
+            return Err(io::Error::other("the store ends"));
+        }
+        self.compare_pins();
+        Ok(())
+    }
+
+    fn drop_verified(self: &Arc<Self>, damaged: &mut Vec<(Digest, String)>) {
+        let said: Vec<_> = damaged.iter().map(|(digest, what)| (*digest, what.as_str())).collect();
+        self.drop_old(&said);
+        damaged.clear();
+    }
+
+    /// Drops those of the damaged bodies that were not fetched again since they were looked at.
+    fn drop_old(self: &Arc<Self>, damaged: &[(Digest, &str)]) {
+        let is_old = |digest: &Digest| {
+            let bodies = &self.shared.bodies;
+            bodies.id(digest).is_some_and(|id| bodies.facts(id).epoch != self.shared.epoch())
+        };
+        let old: Vec<_> = damaged.iter().filter(|(digest, _)| is_old(digest)).copied().collect();
+        self.drop_damaged(&old);
+    }
+
+    /// From now on the bodies of these epochs are trusted. What was read is in memory only, maybe, and so is what says
+    /// that a damaged one has gone: a crash must not find the one without the other.
+    fn note_verified(&self, epochs: &[u32]) -> io::Result<()> {
+        if epochs.is_empty() {
+            return Ok(());
+        }
+        if !self.commit() {
+            return Err(io::Error::other("records could not be written"));
+        }
+        let shared = &self.shared;
+        shared.disk().sync_all(shared.directory.root())?;
+        shared.epochs.lock().verified(shared.disk(), epochs)
     }
 
     /// Takes out what readers have found to be lost.
     pub(crate) fn drop_lost(self: &Arc<Self>) {
         let lost = std::mem::take(&mut *self.shared.lost.lock());
-        for digest in lost {
+        let is_lost = |digest: &Digest| {
             // It may have been fetched again meanwhile.
-            let facts = self.shared.bodies.id(&digest).map(|id| self.shared.bodies.facts(id));
-            if facts.is_some_and(|facts| !self.shared.is_in_place(&facts)) {
-                self.drop_damaged(&digest, "its file is gone or has the wrong length");
-            }
-        }
+            let facts = self.shared.bodies.id(digest).map(|id| self.shared.bodies.facts(id));
+            facts.is_some_and(|facts| !self.shared.is_in_place(&facts))
+        };
+        let lost = lost.into_iter().filter(is_lost);
+        let lost: Vec<_> = lost.map(|digest| (digest, "its file is gone or has the wrong length")).collect();
+        self.drop_damaged(&lost);
     }
 
-    /// Takes a body that is not what was stored, and every entry that names it, out of the store.
-    fn drop_damaged(self: &Arc<Self>, digest: &Digest, what: &str) {
-        let Some(id) = self.shared.bodies.id(digest) else { return };
-        tracing::warn!(%digest, "a body is dropped, and will be fetched again: {what}");
+    /// Takes bodies that are not what was stored, and every entry that names one, out of the store: together, because that
+    /// is a look at every entry.
+    fn drop_damaged(self: &Arc<Self>, damaged: &[(Digest, &str)]) {
+        let known = |(digest, what): &(Digest, &str)| {
+            let id = self.shared.bodies.id(digest)?;
+            tracing::warn!(%digest, "a body is dropped, and will be fetched again: {what}");
+            Some(id)
+        };
+        let ids: HashSet<BodyId> = damaged.iter().filter_map(known).collect();
+        if ids.is_empty() {
+            return;
+        }
         let is_it = |seen: &Seen<Arc<Entry<C>>>| match seen {
-            Seen::Warm(entry) => entry.body.digest() == Some(*digest),
-            Seen::Cold(cold) => cold.record.body == id,
+            Seen::Warm(entry) => entry
+                .body
+                .digest()
+                .and_then(|digest| self.shared.bodies.id(&digest))
+                .is_some_and(|id| ids.contains(&id)),
+            Seen::Cold(cold) => ids.contains(&cold.record.body),
             Seen::Absent => false,
         };
         for part in 0..SHARDS {
@@ -177,24 +260,68 @@ impl<C: Contents> Inner<C> {
                 }
             }
         }
-        self.shared.metrics.damaged.inc();
+        self.shared.metrics.damaged.inc_by(ids.len() as u64);
     }
 
-    /// Compares all entries with the pins, if those have changed since `seen`; returns what has been seen now.
-    fn compare_pins(self: &Arc<Self>, seen: u64) -> u64 {
+    /// Compares all entries with the pins, if those have changed. Everything here that takes long calls it now and then:
+    /// until then a pin does not keep what was there before it.
+    pub(crate) fn compare_pins(self: &Arc<Self>) {
         let now = self.stage.pins();
-        let Some(is_pinned) = self.pinned().filter(|_| now != seen) else { return seen };
-        self.scan(|entry| {
-            let pinned = match is_pinned(entry.name, entry.head) {
-                true => Pinned::Yes,
-                false => Pinned::No,
-            };
-            self.index.set_pinned(&entry.key, pinned);
-        });
-        now
+        if self.stage.are_pins_compared() {
+            return;
+        }
+        if let Some(is_pinned) = self.pinned() {
+            // So that all records that there are now are in the files.
+            self.commit();
+            (0..SHARDS).for_each(|part| self.compare_part(part, &*is_pinned));
+        }
+        self.stage.pins_compared(now);
     }
 
-    pub(crate) fn compact_all(&self) {
+    /// Compares the entries of a shard with the pins: the warm ones in memory, the others from front to back of their log,
+    /// because to look up each of millions takes minutes.
+    fn compare_part(self: &Arc<Self>, part: usize, is_pinned: &IsPinned<C>) {
+        let mut cold = 0;
+        let mut from = Some(0);
+        while let Some(at) = from {
+            let (page, next) = self.index.page(part, at);
+            from = next;
+            for (key, seen) in page {
+                match seen {
+                    Seen::Warm(entry) => {
+                        self.index.set_pinned(&key, Pinned::from(is_pinned(&entry.name, &entry.head)));
+                    }
+                    Seen::Cold(_) => cold += 1,
+                    Seen::Absent => {}
+                }
+            }
+        }
+        let (disk, directory) = (self.shared.disk(), self.shared.directory.index());
+        let mut compared = 0;
+        let compare = |position, record: Record<'_>| {
+            let Record::Put(put) = record else { return };
+            let is_current = |known: Recorded| known.position == position && !known.body.is_part();
+            if self.index.recorded(&put.key).is_some_and(is_current)
+                && let Some(head) = C::decode(put.head)
+            {
+                compared += 1;
+                self.index.set_pinned(&put.key, Pinned::from(is_pinned(put.name, &head)));
+            }
+        };
+        let report = if cold == 0 {
+            Ok(Report::default())
+        } else {
+            journal::scan(disk, &directory, part as u8, compare)
+        };
+        // Damage, or records that are not written yet.
+        if report.is_err() || compared < cold {
+            self.scan_part(part, |entry| {
+                self.index.set_pinned(&entry.key, Pinned::from(is_pinned(entry.name, entry.head)));
+            });
+        }
+    }
+
+    pub(crate) fn compact_all(self: &Arc<Self>) {
         let is_lost = self.shared.index_is_lost.swap(false, Ordering::Relaxed);
         for part in 0..SHARDS {
             let live = self.index.live_records(part);
@@ -203,6 +330,7 @@ impl<C: Contents> Inner<C> {
                 is_lost || weight.is_some_and(|weight| weight.wants_compaction(self.settings.compact_from));
             if is_wanted && !self.shared.is_closed() {
                 self.compact(part);
+                self.compare_pins();
             }
         }
     }
@@ -232,6 +360,8 @@ impl<C: Contents> Inner<C> {
             retired.delete(disk);
         }
         self.shared.metrics.compactions.inc();
+        // What is there speaks of places that are gone.
+        self.write_heat(part);
     }
 
     pub(crate) fn run_scrub(self: &Arc<Self>) {
@@ -245,14 +375,20 @@ impl<C: Contents> Inner<C> {
                 }
                 let Some(id) = shared.bodies.id(&digest) else { continue };
                 let facts = shared.bodies.facts(id);
-                let verdict = shared.verify(&facts, |bytes| pace.take(bytes));
+                let verdict = shared.verify(&facts, |bytes| {
+                    pace.take(bytes);
+                    self.go_on()
+                });
+                if shared.is_closed() {
+                    return self.scrub.lock().end();
+                }
                 // Evicted meanwhile: nothing is wrong.
                 if shared.bodies.id(&digest) != Some(id) {
                     continue;
                 }
                 let is_whole = matches!(verdict, Ok(Verdict::Whole));
                 if !is_whole {
-                    self.drop_damaged(&digest, "a scrub has found other bytes than were stored");
+                    self.drop_damaged(&[(digest, "a scrub has found other bytes than were stored")]);
                 }
                 shared.metrics.verified.inc();
                 self.scrub.lock().note(facts.length, is_whole);

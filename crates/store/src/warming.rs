@@ -18,7 +18,7 @@ use crate::{Contents, Digest, Entry, Key};
 pub(crate) type Warming<C> = Arc<Flying<Option<Arc<Entry<C>>>, ()>>;
 
 /// Why a cold entry cannot become warm.
-enum Unusable {
+pub(crate) enum Unusable {
     /// It has changed meanwhile: look again.
     Changed,
     /// It is not what was stored.
@@ -79,15 +79,18 @@ impl<C: Contents> Inner<C> {
     }
 
     fn try_warm_up(self: &Arc<Self>, cold: &Cold) -> Result<Option<Arc<Entry<C>>>, Unusable> {
+        if cold.record.body.is_part() {
+            return self.warm_up_part(cold);
+        }
         let Read { name, head, digest } = self.read_record(cold)?;
         let shared = &self.shared;
         let id = shared.bodies.id(&digest).filter(|id| *id == cold.record.body).ok_or(Unusable::Changed)?;
-        match shared.verify_once(id) {
+        match shared.verify_once(id, |_| Ok(())) {
             Ok(Verdict::Whole) => {}
             Ok(Verdict::Damaged) => return Err(damaged(&format!("its body {digest} has other bytes"))),
             Err(error) => return Err(damaged(&format!("its body {digest} cannot be read: {error}"))),
         }
-        let body = shared.bodies.living(shared, id);
+        let body = shared.bodies.living(shared, id, &digest).ok_or(Unusable::Changed)?;
         shared.open_body(&body).map_err(|failure| damaged(&failure.detail))?;
         if !body.is_in_memory()
             && let Some(bytes) = shared.read_small(&body)
@@ -96,10 +99,15 @@ impl<C: Contents> Inner<C> {
         }
         let entry = Arc::new(Entry { key: cold.key, name, head: Arc::new(head), body });
         shared.metrics.warmed.inc();
-        Ok(self.index.warm_up(cold, entry))
+        Ok(self.index.warm_up(cold, entry, |entry| C::mark(&entry.head)))
     }
 
     fn read_record(&self, cold: &Cold) -> Result<Read<C::Head>, Unusable> {
+        self.understand(&cold.key, &self.record_bytes(cold)?)
+    }
+
+    /// The record of a cold entry. Waits for the disk.
+    pub(crate) fn record_bytes(&self, cold: &Cold) -> Result<Vec<u8>, Unusable> {
         let bytes = match self.index.locate(&cold.key, cold.record) {
             None => return Err(Unusable::Changed),
             Some(Located::Pending(bytes)) => bytes,
@@ -108,7 +116,7 @@ impl<C: Contents> Inner<C> {
                 .map_err(|error: io::Error| damaged(&format!("its record cannot be read: {error}")))?,
             Some(Located::Gone) => return Err(damaged("its record is gone")),
         };
-        self.understand(&cold.key, &bytes)
+        Ok(bytes)
     }
 
     fn understand(&self, key: &Key, bytes: &[u8]) -> Result<Read<C::Head>, Unusable> {
@@ -124,13 +132,16 @@ impl<C: Contents> Inner<C> {
     }
 
     /// Name and head of an entry that stays cold. Waits for the disk.
-    pub(crate) fn read_cold(&self, cold: &Cold) -> Option<(Arc<str>, C::Head, Digest)> {
+    pub(crate) fn read_cold(&self, cold: &Cold) -> Option<(Arc<str>, C::Head, Option<Digest>)> {
+        if cold.record.body.is_part() {
+            return self.part_record(cold).ok().map(|part| (part.name, part.head, None));
+        }
         let Read { name, head, digest } = self.read_record(cold).ok()?;
-        Some((name, head, digest))
+        Some((name, head, Some(digest)))
     }
 }
 
-fn damaged(what: &str) -> Unusable {
+pub(crate) fn damaged(what: &str) -> Unusable {
     Unusable::Damaged(what.to_owned())
 }
 

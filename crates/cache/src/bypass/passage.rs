@@ -15,17 +15,17 @@ use store::{Chunk, Digest, Failure};
 use tokio::sync::mpsc;
 
 use crate::cache::Inner;
-use crate::fill::{Cut, LiveFill, Segment, Sink, Transfer, Turn, draining};
+use crate::fill::{Asking, Cut, LiveFill, Segment, Sink, Transfer, Turn, draining};
 use crate::lookup::{VERIFIED_FIRST, mismatch};
 use crate::metrics::Counted;
-use crate::{Error, Head, Kind, OriginBody, Target};
+use crate::{Error, Head, Kind, OriginBody};
 
 type Ending = Arc<OnceLock<Result<(), Failure>>>;
 
 /// The task behind one answer.
 pub(super) struct Flow {
     pub(super) inner: Arc<Inner>,
-    pub(super) target: Arc<Target>,
+    pub(super) asking: Asking,
     pub(super) head: Head,
     /// Length of the object, when known.
     pub(super) total: Option<u64>,
@@ -36,12 +36,12 @@ pub(super) struct Flow {
 
 impl Flow {
     pub(super) async fn run(self, body: OriginBody) {
-        let Self { inner, target, head, total, mut passage, live, turn } = self;
+        let Self { inner, asking, head, total, mut passage, live, turn } = self;
         let _counted = Counted::new(&inner.metrics.bypasses);
         let ending = passage.ending.clone();
         let pieces = passage.pieces.clone();
         let flow = async {
-            let mut transfer = Transfer::new(&inner, &target, &head, &mut passage, total);
+            let mut transfer = Transfer::new(&inner, &asking, &head, &mut passage, total);
             transfer.run(Segment::whole(body)).await.map_err(Cut::into_failure)?;
             passage.finish().await
         };
@@ -51,7 +51,7 @@ impl Flow {
             () = pieces.closed() => Err(left()),
         };
         if let Err(failure) = &ended {
-            tracing::info!(name = %target.name, %failure, "an object passed by the store was cut");
+            tracing::info!(name = %asking.name, %failure, "an object passed by the store was cut");
         }
         // Before the senders go.
         let _ = ending.set(ended);

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use http::header::{ACCEPT_ENCODING, RANGE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{ACCEPT_ENCODING, RANGE, RETRY_AFTER, SET_COOKIE, VARY, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use store::Entry;
 
 use crate::cache::Inner;
 use crate::fill::pauses::Pauses;
-use crate::head::{Answered, own};
+use crate::head::{Answered, Head, Terms, own};
+use crate::policy::{self, Freshness, Overrides, SetCookie, fields};
 use crate::{Error, Http, Kind, OriginRequest, OriginResponse, Target, Timestamp, revalidate};
 
 /// Most bytes of an origin's `WWW-Authenticate` that are relayed, because refusals are remembered.
@@ -22,44 +23,101 @@ pub(crate) enum Opened {
     Confirmed(Arc<Entry<Http>>, Response),
 }
 
+/// What is asked of the origin for one object, again and again if need be.
+#[derive(Clone)]
+pub(crate) struct Asking {
+    /// Without conditions and ranges.
+    pub(crate) request: OriginRequest,
+    /// What is asked for, secrets masked.
+    pub(crate) name: Arc<str>,
+}
+
+impl Asking {
+    /// For the fetch door.
+    pub(crate) fn object(target: &Target) -> Self {
+        let fields = HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static("identity"))]);
+        let request = OriginRequest::get(target.url.clone(), fields, target.credentials.clone());
+        Self { request, name: Arc::clone(&target.name) }
+    }
+
+    /// With these conditional or range fields.
+    pub(crate) fn with(&self, fields: HeaderMap) -> OriginRequest {
+        let mut request = self.request.clone();
+        request.headers.extend(fields);
+        request
+    }
+}
+
 /// An answer with the times that its age depends on.
 pub(crate) struct Response {
     pub(crate) answer: OriginResponse,
-    asked_at: Timestamp,
-    answered_at: Timestamp,
+    pub(crate) asked_at: Timestamp,
+    pub(crate) answered_at: Timestamp,
 }
 
 impl Response {
     pub(crate) const fn answered(&self) -> Answered<'_> {
-        Answered { headers: &self.answer.headers, asked_at: self.asked_at, answered_at: self.answered_at }
+        let OriginResponse { status, headers, .. } = &self.answer;
+        Answered { status: *status, headers, asked_at: self.asked_at, answered_at: self.answered_at }
     }
+
+    /// The fields of the fetch door's object that are kept, and what sites and proxies may make of it.
+    pub(crate) fn object(&self, asking: &Asking) -> (HeaderMap, Terms) {
+        let freshness = self.freshness(asking, &self.answer.headers);
+        (fields::stored(&self.answer.headers, &without_cookies()), Terms { freshness, selecting: None })
+    }
+
+    /// The fields of a stored object after this answer confirmed it or brought more of it, and what others may make of it.
+    pub(crate) fn object_after(&self, asking: &Asking, stored: &Head) -> (HeaderMap, Option<Freshness>) {
+        let fields = stored.fields_after(&self.answer.headers);
+        let freshness = self.freshness(asking, &fields);
+        (fields, freshness)
+    }
+
+    /// Only of what does not depend on the request: ours is like nobody else's.
+    fn freshness(&self, asking: &Asking, headers: &HeaderMap) -> Option<Freshness> {
+        if headers.contains_key(VARY) {
+            return None;
+        }
+        let OriginRequest { method, url, headers: fields, .. } = &asking.request;
+        let asked = policy::Asked { method, url, headers: fields };
+        let answered = policy::Answered { status: StatusCode::OK, headers, at: self.answered_at };
+        let overrides = Overrides { set_cookie: SetCookie::Strip, ..Overrides::default() };
+        let storable = policy::may_store(asked, answered, &policy::Settings::default(), &overrides).ok()?;
+        Some(storable.freshness)
+    }
+}
+
+/// Nobody else is to get a cookie that was set for us.
+fn without_cookies() -> fields::Excluded {
+    fields::Excluded::of([SET_COOKIE])
 }
 
 /// Asks for the object, conditionally when there is a stored one to confirm.
 pub(crate) async fn open(
     inner: &Inner,
-    target: &Target,
+    asking: &Asking,
     basis: Option<Arc<Entry<Http>>>,
 ) -> Result<Opened, Error> {
     let Some(entry) = basis else {
-        return open_unconditionally(inner, target).await.map(Opened::Object);
+        return open_unconditionally(inner, asking).await.map(Opened::Object);
     };
-    let response = first_answer(inner, request(target, revalidate::conditions(&entry.head))).await?;
+    let response = first_answer(inner, asking.with(revalidate::conditions(&entry.head))).await?;
     match response.answer.status {
         StatusCode::NOT_MODIFIED => {
             if revalidate::confirms(&entry.head.validators, &response.answer.headers) {
                 return Ok(Opened::Confirmed(entry, response));
             }
             // The 304 is about another object: it says nothing about ours (RFC 9111 section 4.3.4).
-            open_unconditionally(inner, target).await.map(Opened::Object)
+            open_unconditionally(inner, asking).await.map(Opened::Object)
         }
         _ => Ok(Opened::Object(response)),
     }
 }
 
 /// Asks for the object, whatever is stored.
-pub(crate) async fn open_unconditionally(inner: &Inner, target: &Target) -> Result<Response, Error> {
-    let response = first_answer(inner, request(target, HeaderMap::new())).await?;
+pub(crate) async fn open_unconditionally(inner: &Inner, asking: &Asking) -> Result<Response, Error> {
+    let response = first_answer(inner, asking.request.clone()).await?;
     match response.answer.status {
         StatusCode::NOT_MODIFIED => {
             let detail = "The origin answered 304 (Not Modified) to a request without a condition.";
@@ -75,7 +133,7 @@ pub(crate) async fn first_answer(inner: &Inner, request: OriginRequest) -> Resul
     let wants_part = request.headers.contains_key(RANGE);
     loop {
         let asked_at = inner.clock.now();
-        let error = match inner.origin.fetch(request.clone()).await {
+        let error = match inner.origin.fetch(request.clone(), None).await {
             Ok(answer) => match answer.status {
                 StatusCode::OK | StatusCode::NOT_MODIFIED => {
                     return Ok(Response { answer, asked_at, answered_at: inner.clock.now() });
@@ -98,12 +156,6 @@ pub(crate) async fn first_answer(inner: &Inner, request: OriginRequest) -> Resul
         tokio::time::sleep(pause).await;
         inner.metrics.retries.inc();
     }
-}
-
-/// A GET with these conditional or range fields.
-pub(crate) fn request(target: &Target, mut headers: HeaderMap) -> OriginRequest {
-    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-    OriginRequest { url: target.url.clone(), headers, credentials: target.credentials.clone() }
 }
 
 /// The error of a final status that brings no object.

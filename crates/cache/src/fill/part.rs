@@ -6,7 +6,7 @@
 use http::StatusCode;
 use store::{BodySpec, Claim, Refused};
 
-use crate::fill::opening::{Response, first_answer, request};
+use crate::fill::opening::{Response, first_answer};
 use crate::fill::resume::{self, Rest, continuation};
 use crate::fill::task::{Growing, Job, promised};
 use crate::fill::transfer::Segment;
@@ -38,7 +38,7 @@ impl Job {
         let first =
             if part.length == Some(part.received) { part.received.saturating_sub(1) } else { part.received };
         let Some(fields) = continuation(&part.head, first) else { return Ok(Left::Nothing) };
-        let response = match first_answer(&self.inner, request(&self.target, fields)).await {
+        let response = match first_answer(&self.inner, self.asking.with(fields)).await {
             Ok(response) => response,
             Err(error) if is_about_the_range(error.kind) => return Ok(Left::Nothing),
             Err(error) => return Err(error),
@@ -48,7 +48,8 @@ impl Job {
             StatusCode::PARTIAL_CONTENT => {
                 let rest = resume::rest(&part.head, first, part.length, &response.answer.headers);
                 let Ok(rest) = rest else { return Ok(Left::Nothing) };
-                let head = part.head.continued(response.answered(), self.wish());
+                let (fields, freshness) = response.object_after(&self.asking, &part.head);
+                let head = part.head.continued(response.answered(), fields, freshness, self.wish());
                 Ok(Left::Rest(Box::new(Continuation { response, head, rest, first })))
             }
             _ => Ok(Left::Nothing),

@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use protocols::http::conditional::Validators;
 use protocols::http::range::ContentRange;
 
-use crate::fill::opening::{request, status_error};
+use crate::fill::opening::status_error;
 use crate::fill::pauses::Pauses;
 use crate::fill::transfer::{Cut, Segment, Sink, Transfer};
 use crate::{Error, Head, Kind, OriginResponse};
@@ -19,6 +19,14 @@ pub(crate) enum Unfit {
     Passing(Error),
     /// No other attempt will.
     Final(Error),
+}
+
+impl Unfit {
+    pub(crate) fn into_error(self) -> Error {
+        match self {
+            Self::Passing(error) | Self::Final(error) => error,
+        }
+    }
 }
 
 impl<S: Sink> Transfer<'_, S> {
@@ -39,10 +47,10 @@ impl<S: Sink> Transfer<'_, S> {
             let Some(pause) = self.pauses.after(&cause) else {
                 return Err(Cut::Clean(cause.to_failure()));
             };
-            tracing::debug!(name = %self.target.name, received, %cause, ?pause, "going on with a broken transfer");
+            tracing::debug!(name = %self.asking.name, received, %cause, ?pause, "going on with a broken transfer");
             tokio::time::sleep(pause).await;
             self.inner.metrics.resumes.inc();
-            let answer = self.inner.origin.fetch(request(self.target, fields.clone())).await;
+            let answer = self.inner.origin.fetch(self.asking.with(fields.clone()), None).await;
             match answer.map_err(Unfit::Passing).and_then(|answer| self.fit(answer)) {
                 Ok(segment) => return Ok(segment),
                 Err(Unfit::Passing(error)) => cause = error,

@@ -11,18 +11,18 @@ use tokio::sync::oneshot;
 
 use crate::cache::Inner;
 use crate::fill::live::LiveFill;
-use crate::fill::opening::{Opened, Response, open};
+use crate::fill::opening::{Asking, Opened, Response, open};
 use crate::fill::part::Left;
 use crate::fill::transfer::{Cut, Segment, Transfer};
 use crate::fill::{Denied, Verdict, draining};
 use crate::head::{Head, Wish};
 use crate::lookup::mismatch;
 use crate::metrics::{Counted, FillResult};
-use crate::{Error, Http, Kind, Refusal, Target, revalidate};
+use crate::{Error, Http, Kind, Refusal, revalidate};
 
 pub(crate) struct Job {
     pub(crate) inner: Arc<Inner>,
-    pub(crate) target: Arc<Target>,
+    pub(crate) asking: Asking,
     /// How long the request that started the fill wants the object kept.
     pub(crate) keep: Duration,
     /// The digest that request demands.
@@ -42,13 +42,13 @@ enum Opening {
 }
 
 /// An object that is in the store and grows.
-pub(super) struct Growing {
-    pub(super) entry: Arc<Entry<Http>>,
-    pub(super) fill: Fill<Http>,
+pub(crate) struct Growing {
+    pub(crate) entry: Arc<Entry<Http>>,
+    pub(crate) fill: Fill<Http>,
     /// The answer with the bytes that are to come.
-    pub(super) segment: Segment,
+    pub(crate) segment: Segment,
     /// Length of the whole object, when known.
-    pub(super) total: Option<u64>,
+    pub(crate) total: Option<u64>,
 }
 
 impl Job {
@@ -79,18 +79,20 @@ impl Job {
         match self.take_up(claim, *rest).await {
             Ok(growing) => Opening::Rest(Box::new(growing)),
             Err((claim, Refused::PartGone)) => self.open_object(claim).await,
-            Err((claim, refused)) => Opening::Refused(claim, self.store_error(&refused)),
+            Err((claim, refused)) => Opening::Refused(claim, store_error(&self.inner, &refused)),
         }
     }
 
     /// Asks for the object as if there were no part of it.
     async fn open_object(&self, mut claim: Claim<Http>) -> Opening {
-        let mut basis = revalidate::basis(claim.previous(), self.expected);
+        let previous = claim.previous().filter(|entry| entry.head.is_object());
+        let mut basis = revalidate::basis(previous, self.expected);
         loop {
-            match self.unless_stopped(open(&self.inner, &self.target, basis.take())).await {
+            match self.unless_stopped(open(&self.inner, &self.asking, basis.take())).await {
                 Ok(Opened::Object(response)) => return Opening::Object(claim, Box::new(response)),
                 Ok(Opened::Confirmed(entry, response)) => {
-                    let head = entry.head.confirmed(response.answered(), self.wish());
+                    let (fields, freshness) = response.object_after(&self.asking, &entry.head);
+                    let head = entry.head.confirmed(response.answered(), fields, freshness, self.wish());
                     match claim.refresh(head) {
                         Ok(entry) => return Opening::Confirmed(entry),
                         // Deleted meanwhile: the next round asks for the whole object.
@@ -115,32 +117,23 @@ impl Job {
             Ok(spec) => spec,
             Err(error) => return self.refuse(claim, error, None),
         };
-        let head = Head::sent(response.answered(), self.wish());
+        let (fields, terms) = response.object(&self.asking);
+        let head = Head::sent(response.answered(), fields, terms, self.wish());
         match claim.publish(head, spec).await {
             Ok((entry, fill)) => {
                 let segment = Segment::whole(response.answer.body);
                 self.grow(Growing { entry, fill, segment, total: spec.length }, replaced).await;
             }
             Err((claim, refused)) => {
-                let error = self.store_error(&refused);
+                let error = store_error(&self.inner, &refused);
                 self.refuse(claim, error, Some(Box::new(response)));
             }
         }
     }
 
     async fn grow(self, growing: Growing, replaced: Option<Digest>) {
-        let Growing { entry, mut fill, segment, total } = growing;
-        self.inner.negatives.forget(entry.key);
-        // Nobody listens when the client has left; the fill goes on.
-        let _ = self.tell.send(Ok(Arc::clone(&entry)));
-        let _filling = Counted::new(&self.inner.metrics.filling);
-        let mut transfer = Transfer::new(&self.inner, &self.target, &entry.head, &mut fill, total);
-        let transferred = tokio::select! {
-            result = transfer.run(segment) => result,
-            () = self.live.stopped() => Err(Cut::Clean(draining().to_failure())),
-        };
-        let ending = Ending { inner: &self.inner, entry: &entry, expected: self.expected, replaced };
-        ending.settle(transferred, fill).await;
+        let Self { inner, asking, expected, tell, live, .. } = self;
+        Grower { inner, asking, expected, tell, live }.grow(growing, replaced).await;
     }
 
     fn confirmed(self, entry: Arc<Entry<Http>>) {
@@ -153,7 +146,7 @@ impl Job {
     /// Remembered before the flight ends, so that nobody slips in between and asks the origin again. An `unstored`
     /// answer goes to the request that started the fill; the others who wait make do with the refusal.
     fn refuse(self, claim: Claim<Http>, error: Error, unstored: Option<Box<Response>>) {
-        tracing::info!(name = %self.target.name, %error, "no object from the origin");
+        tracing::info!(name = %self.asking.name, %error, "no object from the origin");
         let refusal = Refusal::new(error);
         self.inner.negatives.remember(claim.key(), &refusal, self.inner.clock.now());
         self.inner.metrics.ended(FillResult::Refused);
@@ -165,25 +158,52 @@ impl Job {
         let keep_until = self.inner.clock.now().after(self.keep);
         Wish { keep_until, stale_for: self.inner.settings.stale_if_error }
     }
+}
 
-    /// Says what fills the store. Bytes that no object holds any more count until their last reader lets go.
-    fn store_error(&self, refused: &Refused) -> Error {
-        let (wanted, used, quota) = match refused {
-            Refused::NoSpace { wanted, quota, .. } if wanted > quota => return too_large(*wanted, *quota),
-            Refused::NoSpace { wanted, used, quota } => (wanted, used, quota),
-            // Whoever resumes asks for the whole object then.
-            Refused::PartGone => {
-                return Error::new(Kind::FillAbandoned, "What was left of the object is gone.");
-            }
-            Refused::Disk(failure) => return Error::new(Kind::DiskError, Arc::clone(&failure.detail)),
+/// Says what fills the store. Bytes that no object holds any more count until their last reader lets go.
+pub(crate) fn store_error(inner: &Inner, refused: &Refused) -> Error {
+    let (wanted, used, quota) = match refused {
+        Refused::NoSpace { wanted, quota, .. } if wanted > quota => return too_large(*wanted, *quota),
+        Refused::NoSpace { wanted, used, quota } => (wanted, used, quota),
+        // Whoever resumes asks for the whole object then.
+        Refused::PartGone => {
+            return Error::new(Kind::FillAbandoned, "What was left of the object is gone.");
+        }
+        Refused::Disk(failure) => return Error::new(Kind::DiskError, Arc::clone(&failure.detail)),
+    };
+    let store::Usage { entries, fills, .. } = inner.reader.usage();
+    let detail = format!(
+        "The store has no room for {wanted} bytes: {used} of its {quota} bytes are taken, by {entries} objects, \
+         {fills} of which are still coming, and by what was deleted or has failed until nobody reads it any more; \
+         delete objects or raise `store.quota`."
+    );
+    Error::new(Kind::NoSpace, detail)
+}
+
+/// From the first byte to the end.
+pub(crate) struct Grower {
+    pub(crate) inner: Arc<Inner>,
+    pub(crate) asking: Asking,
+    /// The digest that the request demands which started the fill.
+    pub(crate) expected: Option<Digest>,
+    pub(crate) tell: oneshot::Sender<Verdict>,
+    pub(crate) live: LiveFill,
+}
+
+impl Grower {
+    pub(crate) async fn grow(self, growing: Growing, replaced: Option<Digest>) {
+        let Growing { entry, mut fill, segment, total } = growing;
+        self.inner.negatives.forget(entry.key);
+        // Nobody listens when the client has left; the fill goes on.
+        let _ = self.tell.send(Ok(Arc::clone(&entry)));
+        let _filling = Counted::new(&self.inner.metrics.filling);
+        let mut transfer = Transfer::new(&self.inner, &self.asking, &entry.head, &mut fill, total);
+        let transferred = tokio::select! {
+            result = transfer.run(segment) => result,
+            () = self.live.stopped() => Err(Cut::Clean(draining().to_failure())),
         };
-        let store::Usage { entries, fills, .. } = self.inner.reader.usage();
-        let detail = format!(
-            "The store has no room for {wanted} bytes: {used} of its {quota} bytes are taken, by {entries} objects, \
-             {fills} of which are still coming, and by what was deleted or has failed until nobody reads it any more; \
-             delete objects or raise `store.quota`."
-        );
-        Error::new(Kind::NoSpace, detail)
+        let ending = Ending { inner: &self.inner, entry: &entry, expected: self.expected, replaced };
+        ending.settle(transferred, fill).await;
     }
 }
 

@@ -9,8 +9,9 @@ use bytes::{Buf, Bytes};
 use store::{Failure, Fill};
 
 use crate::cache::Inner;
+use crate::fill::opening::Asking;
 use crate::fill::pauses::Pauses;
-use crate::{Error, Head, Http, Kind, OriginBody, Target};
+use crate::{Error, Head, Http, Kind, OriginBody};
 
 /// Where the bytes of a transfer go.
 pub(crate) trait Sink: Send {
@@ -48,7 +49,7 @@ impl Sink for Fill<Http> {
 
 pub(crate) struct Transfer<'a, S> {
     pub(super) inner: &'a Inner,
-    pub(super) target: &'a Target,
+    pub(super) asking: &'a Asking,
     pub(super) head: &'a Head,
     pub(super) sink: &'a mut S,
     /// Length of the whole object when known: declared with it, or by the answer to a resumed request.
@@ -102,14 +103,14 @@ impl Segment {
 impl<'a, S: Sink> Transfer<'a, S> {
     pub(crate) fn new(
         inner: &'a Inner,
-        target: &'a Target,
+        asking: &'a Asking,
         head: &'a Head,
         sink: &'a mut S,
         total: Option<u64>,
     ) -> Self {
         let pauses = Pauses::new(&inner.settings, inner.settings.resume_for);
         let progress = sink.received();
-        Self { inner, target, head, sink, total, pauses, progress }
+        Self { inner, asking, head, sink, total, pauses, progress }
     }
 
     /// Takes the whole object; the first answer is given.

@@ -2,6 +2,8 @@
 //!
 //! ```text
 //! version 1 | confirmed | validated_at ms | initial_age ms | keep_until s | stale_for s | number of fields | fields
+//! version 2 | what follows | as version 1, from `confirmed` on | those that follow, in this order:
+//!             status (1) | freshness (2) | selecting (4): key, names | variants (8) | purged softly (16): nothing
 //! field:  name = place in NAMES + 1, or 0, length, bytes    value = payload * 4 + form, bytes
 //! form:   0 text, payload is its length    1 payload is a place in VALUES    2 payload is a time, written as a date
 //! ```
@@ -12,13 +14,24 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use protocols::http::date;
 
 use super::{Confirmation, Facts, Head};
 use crate::Timestamp;
+use crate::exchange::{Selecting, Variants};
+use crate::policy::Freshness;
 
-const VERSION: u8 = 1;
+/// An object with status 200 and nothing that RFC 9111 asks for.
+const PLAIN: u8 = 1;
+const VERSION: u8 = 2;
+
+/// What follows in version 2.
+const STATUS: u8 = 1;
+const FRESHNESS: u8 = 2;
+const SELECTING: u8 = 4;
+const VARIANTS: u8 = 8;
+const MARKED: u8 = 16;
 
 /// Forms of a value.
 const TEXT: u64 = 0;
@@ -188,7 +201,12 @@ const VALUES: &[&str] = &[
 /// Appends the head.
 pub(super) fn encode(head: &Head, into: &mut Vec<u8>) {
     let facts = head.facts();
-    into.push(VERSION);
+    let follows = follows(&facts);
+    if follows == 0 {
+        into.push(PLAIN);
+    } else {
+        into.extend([VERSION, follows]);
+    }
     into.push(match facts.confirmed {
         Confirmation::Sent => 0,
         Confirmation::NotModified => 1,
@@ -198,32 +216,60 @@ pub(super) fn encode(head: &Head, into: &mut Vec<u8>) {
     put_number(u64::try_from(facts.initial_age.as_millis()).unwrap_or(u64::MAX), into);
     put_number(facts.keep_until, into);
     put_number(facts.stale_for, into);
-    put_number(head.headers.len() as u64, into);
-    for (name, value) in &head.headers {
+    put_number((head.headers.len() + head.of_site.len()) as u64, into);
+    for (name, value) in head.headers.iter().chain(&head.of_site) {
         put_name(name.as_str(), into);
         put_value(value.as_bytes(), into);
     }
+    if follows & STATUS != 0 {
+        put_number(u64::from(facts.status.as_u16()), into);
+    }
+    if let Some(freshness) = &facts.freshness {
+        freshness.encode(into);
+    }
+    if let Some(selecting) = &facts.selecting {
+        selecting.encode(into);
+    }
+    if let Some(variants) = &facts.variants {
+        variants.encode(into);
+    }
+}
+
+fn follows(facts: &Facts) -> u8 {
+    let flag = |is_there: bool, flag| if is_there { flag } else { 0 };
+    flag(facts.status != StatusCode::OK, STATUS)
+        | flag(facts.freshness.is_some(), FRESHNESS)
+        | flag(facts.selecting.is_some(), SELECTING)
+        | flag(facts.variants.is_some(), VARIANTS)
+        | flag(facts.is_marked, MARKED)
 }
 
 /// The head that was encoded so; `None` when the bytes make no sense or come from a later version.
 pub(super) fn decode(bytes: &[u8]) -> Option<Head> {
     // One piece of memory for all values, and none of the caller's.
     let mut input = Input(Bytes::copy_from_slice(bytes));
-    if input.byte()? != VERSION {
-        return None;
-    }
+    let follows = match input.byte()? {
+        PLAIN => 0,
+        VERSION => input.byte()?,
+        _ => return None,
+    };
     let confirmed = match input.byte()? {
         0 => Confirmation::Sent,
         1 => Confirmation::NotModified,
         2 => Confirmation::Continued,
         _ => return None,
     };
-    let facts = Facts {
+    let mut facts = Facts {
+        status: StatusCode::OK,
+        freshness: None,
+        selecting: None,
+        variants: None,
         confirmed,
         validated_at: Timestamp(input.number()?),
         initial_age: Duration::from_millis(input.number()?),
         keep_until: input.number()?,
         stale_for: input.number()?,
+        is_marked: follows & MARKED != 0,
     };
     let count = input.number()?;
     if count > input.0.len() as u64 / LEAST_FIELD {
@@ -234,7 +280,20 @@ pub(super) fn decode(bytes: &[u8]) -> Option<Head> {
         let name = input.name()?;
         headers.try_append(name, input.value()?).ok()?;
     }
-    input.0.is_empty().then(|| Head::new(headers, facts))
+    if follows & STATUS != 0 {
+        facts.status = StatusCode::from_u16(u16::try_from(input.number()?).ok()?).ok()?;
+    }
+    let rest = &mut &input.0[..];
+    if follows & FRESHNESS != 0 {
+        facts.freshness = Some(Freshness::decode(rest)?);
+    }
+    if follows & SELECTING != 0 {
+        facts.selecting = Some(Selecting::decode(rest)?);
+    }
+    if follows & VARIANTS != 0 {
+        facts.variants = Some(Box::new(Variants::decode(rest)?));
+    }
+    rest.is_empty().then(|| Head::new(headers, facts))
 }
 
 fn put_number(mut number: u64, into: &mut Vec<u8>) {

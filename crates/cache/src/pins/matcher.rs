@@ -69,7 +69,7 @@ mod tests {
 
     use super::*;
     use crate::Timestamp;
-    use crate::head::{Answered, Wish};
+    use crate::head::{Answered, Terms, Wish};
 
     fn head(fields: &[(&'static str, &'static str)]) -> Head {
         let mut headers = HeaderMap::new();
@@ -78,7 +78,9 @@ mod tests {
         }
         let now = Timestamp(0);
         let wish = Wish { keep_until: now, stale_for: std::time::Duration::ZERO };
-        Head::sent(Answered { headers: &headers, asked_at: now, answered_at: now }, wish)
+        let answered =
+            Answered { status: http::StatusCode::OK, headers: &headers, asked_at: now, answered_at: now };
+        Head::sent(answered, headers.clone(), Terms::default(), wish)
     }
 
     #[test]

@@ -12,7 +12,7 @@ use http_body::Frame;
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::{Error, Kind, Origin, OriginRequest, OriginResponse};
+use crate::{Error, Kind, Origin, OriginRequest, OriginResponse, RequestBody};
 
 type Handler = dyn Fn(&OriginRequest) -> Reply + Send + Sync;
 
@@ -45,7 +45,11 @@ impl Scripted {
 }
 
 impl Origin for Scripted {
-    fn fetch(&self, request: OriginRequest) -> BoxFuture<'static, Result<OriginResponse, Error>> {
+    fn fetch(
+        &self,
+        request: OriginRequest,
+        _content: Option<RequestBody>,
+    ) -> BoxFuture<'static, Result<OriginResponse, Error>> {
         let queued = self.queue.lock().pop_front();
         let reply = queued.unwrap_or_else(|| match &*self.handler.lock() {
             Some(handler) => handler(&request),

@@ -124,6 +124,7 @@ async fn a_length_that_is_no_number_is_a_broken_answer() {
     assert_eq!(refusal(&bed, get()).await.kind, Kind::OriginBroken);
 }
 
+// repositories R09
 #[tokio::test]
 async fn only_so_many_refusals_are_remembered_and_the_oldest_goes_first() {
     let bed = Bed::with(Settings { negative_entries: 3, ..Settings::default() });

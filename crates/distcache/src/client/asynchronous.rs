@@ -35,7 +35,7 @@ impl AsyncClient {
         };
         let connects_now = settings.connects_now();
         let process = std::process::id();
-        let mut client = Self { connector, settings, stream: None, process, exchange: Exchange::new() };
+        let mut client = Self { connector, settings, stream: None, process, exchange: Exchange::default() };
         if connects_now {
             client.stream = Some(client.connector.connect().await?);
         }
@@ -74,29 +74,48 @@ impl AsyncClient {
         exchange::status(&self.ask(Request::Have(id)).await?)
     }
 
+    /// Whether nothing of past calls is left in it.
+    #[cfg(test)]
+    pub(super) fn is_wiped(&self) -> bool {
+        self.exchange.is_wiped()
+    }
+
     async fn ask(&mut self, request: Request<'_>) -> Result<Session, ClientError> {
-        self.exchange.begin(&request)?;
+        // A call that is dropped before it is done wipes it.
+        let mut exchange = std::mem::take(&mut self.exchange);
+        let result = self.ask_with(&mut exchange, request).await;
+        exchange.end();
+        self.exchange = exchange;
+        result
+    }
+
+    async fn ask_with(
+        &mut self,
+        exchange: &mut Exchange,
+        request: Request<'_>,
+    ) -> Result<Session, ClientError> {
+        exchange.begin(&request)?;
         if self.settings.has_forked(&mut self.process) {
             self.stream = None;
         }
-        match self.attempt().await {
-            Err(ClientError::Io(_)) if self.settings.retries() => self.attempt().await,
+        match self.attempt(exchange).await {
+            Err(ClientError::Io(_)) if self.settings.retries() => self.attempt(exchange).await,
             result => result,
         }
     }
 
     /// Sends the request and waits for its reply. The connection is kept only when all went well.
-    async fn attempt(&mut self) -> Result<Session, ClientError> {
+    async fn attempt(&mut self, exchange: &mut Exchange) -> Result<Session, ClientError> {
         let mut stream = match self.stream.take() {
             Some(stream) => stream,
             None => self.connector.connect().await?,
         };
         let converse = async {
-            stream.write_all(self.exchange.request()).await?;
+            stream.write_all(exchange.request()).await?;
             stream.flush().await?;
             loop {
-                let count = stream.read(self.exchange.room()).await?;
-                if let Some(reply) = self.exchange.received(count)? {
+                let count = stream.read(exchange.room()).await?;
+                if let Some(reply) = exchange.received(count)? {
                     return Ok(reply);
                 }
             }

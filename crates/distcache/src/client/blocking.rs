@@ -30,7 +30,7 @@ impl Client {
     pub fn new(address: Address, settings: ClientSettings) -> Result<Self, ClientError> {
         let target = Target::new(address, &settings)?;
         let connects_now = settings.connects_now();
-        let exchange = Exchange::new();
+        let exchange = Exchange::default();
         let process = std::process::id();
         let mut client = Self { target, settings, socket: None, process, exchange, last: None };
         if connects_now {
@@ -102,16 +102,24 @@ impl Client {
         self.process = 0;
     }
 
+    /// Whether nothing of past calls is left in it.
+    #[cfg(test)]
+    pub(super) fn is_wiped(&self) -> bool {
+        self.exchange.is_wiped()
+    }
+
     fn ask(&mut self, request: Request<'_>) -> Result<Session, ClientError> {
         self.last = None;
         self.exchange.begin(&request)?;
         if self.settings.has_forked(&mut self.process) {
             self.socket = None;
         }
-        match self.attempt() {
+        let result = match self.attempt() {
             Err(ClientError::Io(_)) if self.settings.retries() => self.attempt(),
             result => result,
-        }
+        };
+        self.exchange.end();
+        result
     }
 
     /// Sends the request and waits for its reply. The connection is kept only when all went well.

@@ -1,6 +1,6 @@
 //! One request and its reply, sans-IO; both clients drive it.
 //!
-//! Owns the bytes of both. One exchange at a time: whatever else arrives means that peer and client have lost each
+//! Owns the bytes of both, until [`Exchange::end`] or its drop wipes them. One exchange at a time: whatever else arrives means that peer and client have lost each
 //! other, and the connection is of no use.
 
 use std::io;
@@ -34,8 +34,8 @@ pub(super) struct Exchange {
     filled: usize,
 }
 
-impl Exchange {
-    pub(super) fn new() -> Self {
+impl Default for Exchange {
+    fn default() -> Self {
         Self {
             uid: 0,
             operation: Operation::Get,
@@ -45,18 +45,28 @@ impl Exchange {
             filled: 0,
         }
     }
+}
 
+impl Exchange {
     /// Begins with this request.
     pub(super) fn begin(&mut self, request: &Request<'_>) -> Result<(), ClientError> {
-        secret::empty(&mut self.request);
         self.uid = UIDS.fetch_add(1, Ordering::Relaxed);
         self.operation = request.operation();
         request.encode(self.uid, &mut self.request).map_err(|_| ClientError::TooLong)
     }
 
+    /// Wipes request and reply. What was used up of the input is wiped already.
+    pub(super) fn end(&mut self) {
+        secret::empty(&mut self.request);
+        self.decoder = Decoder::new(Direction::Response);
+        self.input[..self.filled].zeroize();
+        self.filled = 0;
+    }
+
     /// The whole request, to be sent with one write. Forgets what has been received: the connection may be a new one.
     pub(super) fn request(&mut self) -> &[u8] {
         self.decoder = Decoder::new(Direction::Response);
+        self.input[..self.filled].zeroize();
         self.filled = 0;
         &self.request
     }
@@ -89,6 +99,14 @@ impl Exchange {
         self.input[self.filled - used..self.filled].zeroize();
         self.filled -= used;
         Ok(reply)
+    }
+}
+
+#[cfg(test)]
+impl Exchange {
+    /// Whether nothing of any exchange is left in it.
+    pub(super) fn is_wiped(&self) -> bool {
+        self.request.is_empty() && self.decoder.is_wiped() && self.input.iter().all(|byte| *byte == 0)
     }
 }
 

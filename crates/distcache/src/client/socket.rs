@@ -30,7 +30,7 @@ pub(super) struct Target {
 /// A connection.
 pub(super) struct Socket {
     kind: Kind,
-    /// What the system limits one read and one write to, at the moment.
+    /// What the system limits one read and one write to, at the moment. TLS has its own.
     limit: Option<Duration>,
 }
 
@@ -42,7 +42,17 @@ enum Kind {
         send: Option<File>,
     },
     #[cfg(feature = "tls")]
-    Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
+    Tls(Box<StreamOwned<ClientConnection, Timed>>),
+}
+
+/// What TLS reads from and writes to: as many times for one call as records and their parts come, so each time is
+/// limited by what the call has left.
+#[cfg(feature = "tls")]
+struct Timed {
+    stream: TcpStream,
+    deadline: Instant,
+    /// As in [`Socket`].
+    limit: Option<Duration>,
 }
 
 impl Target {
@@ -96,18 +106,9 @@ impl Target {
         let deadline = Instant::now() + within;
         let (config, name) = crate::net::tls::client(self.tls.as_ref(), at)?;
         let mut session = ClientConnection::new(config, name).map_err(io::Error::other)?;
-        let mut stream = self.connect_tcp(within)?;
+        let mut stream = Timed { stream: self.connect_tcp(within)?, deadline, limit: None };
         while session.is_handshaking() {
-            let left = left_until(deadline)?;
-            stream.set_read_timeout(Some(left))?;
-            stream.set_write_timeout(Some(left))?;
-            if session.wants_write() {
-                session.write_tls(&mut stream)?;
-            } else if session.read_tls(&mut stream)? == 0 {
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            } else {
-                session.process_new_packets().map_err(io::Error::other)?;
-            }
+            session.complete_io(&mut stream)?;
         }
         Ok(Kind::Tls(Box::new(StreamOwned::new(session, stream))))
     }
@@ -172,7 +173,7 @@ impl Socket {
         mut call: impl FnMut(&mut Kind) -> io::Result<usize>,
     ) -> io::Result<usize> {
         loop {
-            self.limit(left_until(deadline)?)?;
+            self.limit(deadline)?;
             match call(&mut self.kind) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 result => return result,
@@ -180,20 +181,42 @@ impl Socket {
         }
     }
 
-    /// Sets the system's limit for one call. A limit that is a little too long is left as it is: setting it would cost
-    /// as much as the request.
-    fn limit(&mut self, left: Duration) -> io::Result<()> {
-        if self.limit.is_some_and(|limit| limit >= left && limit - left < left / 8) {
-            return Ok(());
-        }
-        match &self.kind {
-            Kind::Tcp(stream) => limit(stream, left)?,
-            Kind::Unix(stream) => limit(stream, left)?,
-            Kind::Descriptors { .. } => {}
+    fn limit(&mut self, deadline: Instant) -> io::Result<()> {
+        match &mut self.kind {
+            Kind::Tcp(stream) => limit(stream, deadline, &mut self.limit),
+            Kind::Unix(stream) => limit(stream, deadline, &mut self.limit),
+            Kind::Descriptors { .. } => Ok(()),
             #[cfg(feature = "tls")]
-            Kind::Tls(stream) => limit(&stream.sock, left)?,
+            Kind::Tls(stream) => {
+                stream.sock.deadline = deadline;
+                Ok(())
+            }
         }
-        self.limit = Some(left);
+    }
+}
+
+#[cfg(feature = "tls")]
+impl Timed {
+    fn limited(&mut self) -> io::Result<&mut TcpStream> {
+        limit(&self.stream, self.deadline, &mut self.limit)?;
+        Ok(&mut self.stream)
+    }
+}
+
+#[cfg(feature = "tls")]
+impl Read for Timed {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.limited()?.read(buffer)
+    }
+}
+
+#[cfg(feature = "tls")]
+impl Write for Timed {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        send_to(self.limited()?, bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
 }
@@ -203,10 +226,18 @@ fn send_to(socket: &impl AsFd, bytes: &[u8]) -> io::Result<usize> {
     Ok(rustix::net::send(socket, bytes, SendFlags::NOSIGNAL)?)
 }
 
-fn limit(socket: &impl AsFd, left: Duration) -> io::Result<()> {
+/// Sets the system's limit for one read or write, given the one that is set. One that is a little too long is left as it
+/// is: setting it would cost as much as the request.
+fn limit(socket: &impl AsFd, deadline: Instant, set: &mut Option<Duration>) -> io::Result<()> {
+    let left = left_until(deadline)?;
+    if set.is_some_and(|set| set >= left && set - left < left / 8) {
+        return Ok(());
+    }
     let socket = socket2::SockRef::from(socket);
     socket.set_read_timeout(Some(left))?;
-    socket.set_write_timeout(Some(left))
+    socket.set_write_timeout(Some(left))?;
+    *set = Some(left);
+    Ok(())
 }
 
 /// At least a millisecond; an error when it is over.

@@ -1,5 +1,8 @@
 //! Both clients against our server, and the blocking one against servers that misbehave.
 
+#[cfg(feature = "tls")]
+mod slow_tls;
+
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::Arc;
@@ -58,8 +61,10 @@ fn sessions_of_all_sizes_come_back_over_either_kind_of_connection() {
             let session = vec![size as u8; size];
             assert_eq!(client.have(b"id").expect("a reply"), Status::Absent);
             assert_eq!(client.add(b"id", &session, 60_000).expect("a reply"), Status::Ok);
+            assert!(client.is_wiped());
             assert_eq!(client.add(b"id", b"other", 60_000).expect("a reply"), Status::Duplicate);
             assert_eq!(client.get(b"id").expect("a reply").as_deref(), Some(&session));
+            assert!(client.is_wiped());
             assert_eq!(client.have(b"id").expect("a reply"), Status::Ok);
             assert_eq!(client.remove(b"id").expect("a reply"), Status::Ok);
             assert_eq!(client.remove(b"id").expect("a reply"), Status::Absent);
@@ -231,6 +236,7 @@ fn no_server_makes_a_call_wait_longer_than_it_should() {
         let mut client = Client::new(address, settings).expect("it listens");
         let result = client.get(b"id");
         assert!(matches!(result, Err(ClientError::Timeout)), "{result:?}");
+        assert!(client.is_wiped());
         assert!(start.elapsed() < Duration::from_secs(3));
         thread.join().expect("as told");
     }
@@ -299,7 +305,9 @@ async fn the_async_client_does_the_same() {
         let mut client = AsyncClient::new(address.clone(), settings).await.expect("the server listens");
         let session = vec![9; 20_000];
         assert_eq!(client.add(b"id", &session, 60_000).await.expect("a reply"), Status::Ok);
+        assert!(client.is_wiped());
         assert_eq!(client.get(b"id").await.expect("a reply").as_deref(), Some(&session));
+        assert!(client.is_wiped());
         assert_eq!(client.have(b"id").await.expect("a reply"), Status::Ok);
         assert_eq!(client.remove(b"id").await.expect("a reply"), Status::Ok);
         assert!(client.get(b"id").await.expect("a reply").is_none());

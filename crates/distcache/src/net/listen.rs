@@ -1,10 +1,13 @@
 //! Listening, for tokio.
 
-use std::fs;
+use std::fs::{self, File, TryLockError};
 use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::Path;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
 use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 
@@ -18,6 +21,9 @@ use crate::address::{Address, HostPort};
 use std::sync::Arc;
 #[cfg(feature = "tls")]
 use tokio_rustls::TlsAcceptor;
+
+/// Longest wait for others who open sockets in the same directory.
+const LOCKING: Duration = Duration::from_secs(1);
 
 /// How to listen.
 #[derive(Clone, Debug)]
@@ -178,6 +184,26 @@ impl Listener {
         };
         Ok(Some(Incoming::Ready(Stream(kind))))
     }
+
+    /// A connection that has come already, or `None`. One that would have to shake hands first has asked nothing yet, and
+    /// is not wanted.
+    pub(crate) fn accept_now(&mut self) -> io::Result<Option<Incoming>> {
+        let kind = match &mut self.kind {
+            Listening::Tcp(accept) => accept.now().map(Kind::Tcp),
+            Listening::Unix(accept) => accept.now().map(Kind::Unix),
+            Listening::Descriptors(open) => match open.take() {
+                Some(descriptors) => Ok(Kind::Descriptors(descriptors)),
+                None => return Ok(None),
+            },
+            #[cfg(feature = "tls")]
+            Listening::Tls(..) => return Ok(None),
+        };
+        match kind {
+            Ok(kind) => Ok(Some(Incoming::Ready(Stream(kind)))),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
 }
 
 impl Incoming {
@@ -223,6 +249,7 @@ fn nodelay(listener: &std::net::TcpListener) -> io::Result<()> {
 
 fn bind_unix(path: &Path, settings: &ListenSettings) -> io::Result<std::os::unix::net::UnixListener> {
     let at = SockAddr::unix(path)?;
+    let _lock = lock_directory(path);
     remove_abandoned(path, &at)?;
     let socket = unix_socket()?;
     socket.bind(&at)?;
@@ -231,6 +258,21 @@ fn bind_unix(path: &Path, settings: &ListenSettings) -> io::Result<std::os::unix
     }
     socket.listen(settings.backlog)?;
     Ok(socket.into())
+}
+
+/// Keeps others like us from the directory while a socket is looked at, replaced and opened: one that is bound and does
+/// not listen yet looks abandoned. A directory that may not be read, or that somebody keeps to himself for longer than
+/// [`LOCKING`], is used all the same: locks bind only those who ask for them.
+fn lock_directory(path: &Path) -> Option<File> {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let directory = File::open(parent.unwrap_or(Path::new("."))).ok()?;
+    if let Err(TryLockError::WouldBlock) = directory.try_lock() {
+        // The system knows no limit for this wait. Who comes too late finds nobody to give the lock to, and drops it.
+        let (sender, receiver) = mpsc::channel();
+        thread::spawn(move || directory.lock().map(|()| sender.send(directory)));
+        return receiver.recv_timeout(LOCKING).ok();
+    }
+    Some(directory)
 }
 
 /// Removes a socket that nobody listens on any more, and nothing else.

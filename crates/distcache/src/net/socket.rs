@@ -14,8 +14,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags, Shutdown};
+use rustix::net::{RecvFlags, SendFlags, Shutdown, SocketFlags, accept_with};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::UnixStream;
 use tokio::net::unix::pipe::{Receiver, Sender};
@@ -134,16 +135,24 @@ impl Accept {
 
     /// The next connection. Can be dropped and called again.
     pub(super) async fn next(&self) -> io::Result<Socket> {
-        use rustix::net::{SocketFlags, accept_with};
-        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         loop {
             self.0.readable().await?;
-            let accepted = self.0.try_io(Interest::READABLE, || Ok(accept_with(&self.0, flags)?));
-            match accepted {
-                Ok(descriptor) => return Ok(Socket::new(descriptor)),
+            match self.0.try_io(Interest::READABLE, || self.now()) {
+                Ok(socket) => return Ok(socket),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// A connection that waits; `WouldBlock` when there is none. Asks the system, not what the runtime knows of it.
+    ///
+    /// Looks first: the system makes a socket for every accept, also for those in vain, and every connection that comes
+    /// alone is followed by one of them. That costs fifteen times the look.
+    pub(super) fn now(&self) -> io::Result<Socket> {
+        if poll(&mut [PollFd::new(&self.0, PollFlags::IN)], Some(&Timespec::default()))? == 0 {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        Ok(Socket::new(accept_with(&self.0, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)?))
     }
 }

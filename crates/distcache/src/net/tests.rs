@@ -1,11 +1,11 @@
 //! Listeners of every kind, with a server behind them and both clients before them.
 
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read, Write};
 use std::net::TcpListener;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::sync::Arc;
+use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -95,6 +95,25 @@ async fn listeners_that_somebody_else_opened_are_taken_over() {
 }
 
 #[tokio::test]
+async fn connections_that_came_together_are_all_accepted_and_later_ones_too() {
+    let (_directory, address) = place();
+    let mut listener = Listener::bind(&address, &ListenSettings::default()).expect("bound");
+    for together in [3, 1, 2] {
+        let connect = || UnixStream::connect(path(&address)).expect("connected");
+        let _clients: Vec<_> = (0..together).map(|_| connect()).collect();
+        for _ in 0..together {
+            let accepted = tokio::time::timeout(Duration::from_secs(20), listener.next());
+            assert!(accepted.await.expect("in time").expect("no error").is_some());
+        }
+        // None is left, and the listener finds out without one.
+        let mut waiting = std::pin::pin!(listener.next());
+        let pending =
+            std::future::poll_fn(|cx| std::task::Poll::Ready(waiting.as_mut().poll(cx).is_pending()));
+        assert!(pending.await);
+    }
+}
+
+#[tokio::test]
 async fn an_abandoned_socket_is_replaced_a_live_one_and_a_file_are_not() {
     let (_directory, address) = place();
     let settings = ListenSettings { mode: Some(0o600), ..ListenSettings::default() };
@@ -111,6 +130,63 @@ async fn an_abandoned_socket_is_replaced_a_live_one_and_a_file_are_not() {
     let refused = Listener::bind(&address, &settings).err().expect("a file is there");
     assert_eq!(refused.kind(), ErrorKind::AlreadyExists);
     assert_eq!(std::fs::read(path(&address)).expect("the file"), b"precious");
+}
+
+#[test]
+fn of_many_that_start_at_once_one_listens_and_nobody_takes_its_socket() {
+    const STARTS: usize = 8;
+    let (_directory, address) = place();
+    for round in 0..200 {
+        let together = Barrier::new(STARTS);
+        let bind = || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            let runtime = runtime.expect("a thread");
+            let _within = runtime.enter();
+            together.wait();
+            let bound = Listener::bind(&address, &ListenSettings::default());
+            // Until all know, nobody closes.
+            together.wait();
+            bound.is_ok()
+        };
+        let listening = std::thread::scope(|scope| {
+            let starts = [(); STARTS].map(|()| scope.spawn(bind));
+            starts.map(|start| start.join().expect("no panic"))
+        });
+        assert_eq!(listening.iter().filter(|listens| **listens).count(), 1, "round {round}");
+    }
+}
+
+#[tokio::test]
+async fn a_directory_that_somebody_keeps_locked_is_used_all_the_same() {
+    let (directory, address) = place();
+    let lock = std::fs::File::open(directory.path()).expect("a directory");
+    lock.lock().expect("nobody has it");
+    drop(Listener::bind(&address, &ListenSettings::default()).expect("bound"));
+}
+
+#[tokio::test]
+async fn a_stop_answers_what_came_with_connections_that_nobody_has_accepted() {
+    let (_directory, address) = place();
+    let server = server(ServerSettings::default());
+    let serving = start(&server, Listener::bind(&address, &ListenSettings::default()).expect("bound"));
+    tokio::task::yield_now().await;
+    let mut request = Vec::new();
+    Request::Have(b"id").encode(1, &mut request).expect("fits");
+    let connect = |_| {
+        let mut client = UnixStream::connect(path(&address)).expect("connected");
+        client.set_read_timeout(Some(Duration::from_secs(20))).expect("an option");
+        client.write_all(&request).expect("room");
+        client
+    };
+    let clients: Vec<_> = (0..50).map(connect).collect();
+    server.stop();
+    server.stopped().await;
+    for mut client in clients {
+        let mut answer = Vec::new();
+        client.read_to_end(&mut answer).expect("an answer and the end");
+        assert_eq!(answer.len(), 15);
+    }
+    serving.await.expect("no panic").expect("an orderly end");
 }
 
 #[tokio::test]

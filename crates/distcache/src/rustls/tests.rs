@@ -260,3 +260,40 @@ async fn a_blocked_executor_does_not_keep_the_answer_from_coming() {
     put(&one, b"key", b"value");
     assert_eq!(other.take(b"key").as_deref(), Some(&b"value"[..]));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_call_makes_sessions_shared_of_what_a_configuration_names() {
+    use crate::net::{ListenSettings, Listener};
+    use crate::{Server, ServerSettings};
+
+    let directory = tempfile::tempdir().expect("a directory");
+    let address = Address::Unix(directory.path().join("s"));
+    let listener = Listener::bind(&address, &ListenSettings::default()).expect("bound");
+    let server = Server::new(Scripted::new(Mood::AtOnce), ServerSettings::default());
+    tokio::spawn(async move { server.serve(listener).await });
+    let open = move || {
+        let mut remote = RemoteSettings::default();
+        remote.client.timeout = Duration::from_secs(60);
+        SharedSessions::open(Through::Server(address.clone(), remote), &settings()).expect("a thread")
+    };
+    let shared = tokio::task::spawn_blocking(move || {
+        let [one, two] = [open(), open()];
+        put(&one, b"key", b"value");
+        [two.take(b"key"), two.take(b"key"), one.take(b"key")]
+    });
+    assert_eq!(shared.await.expect("no panic"), [Some(b"value".to_vec()), None, None]);
+    let without_host: Address = "IP:9001".parse().expect("an address");
+    let refused = SharedSessions::open(without_host, &settings()).expect_err("nothing to connect to");
+    assert_eq!(refused.kind(), io::ErrorKind::InvalidInput);
+}
+
+#[cfg(feature = "redis")]
+#[test]
+fn settings_of_a_redis_that_can_never_work_are_refused_in_the_one_call() {
+    use crate::store::{Keys, redis::RedisSettings};
+
+    let redis = |url: &str| RedisSettings::new(url, Keys::parse(&[7; 32]).expect("a key"));
+    let refused = SharedSessions::open(redis("http://localhost"), &settings()).expect_err("no such store");
+    assert_eq!(refused.kind(), io::ErrorKind::InvalidInput);
+    assert!(SharedSessions::open(redis("redis+unix:///none"), &settings()).is_ok());
+}

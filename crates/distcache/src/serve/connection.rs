@@ -14,12 +14,14 @@
 //! An idle connection holds no buffers; those of the thread are lent to it while it runs.
 
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::task::yield_now;
 use tokio::time::Instant;
 use zeroize::{Zeroize, Zeroizing};
 
@@ -93,11 +95,22 @@ where
 {
     let mut connection = Connection::new(service, limits, stream);
     let mut watch = StageWatch::new(gate);
-    let end = std::future::poll_fn(|cx| {
-        let stage = watch.stage(cx);
-        connection.poll(cx, stage)
-    })
-    .await;
+    let open = poll_fn(|cx| match watch.stage(cx) {
+        Stage::Open => connection.poll(cx, Stage::Open).map(Some),
+        Stage::Draining | Stage::Cut => Poll::Ready(None),
+    });
+    let end = match open.await {
+        Some(end) => end,
+        None => {
+            // The runtime may not know yet what came before the stop; now it looks.
+            yield_now().await;
+            poll_fn(|cx| {
+                let stage = watch.stage(cx);
+                connection.poll(cx, stage)
+            })
+            .await
+        }
+    };
     if let Some(counter) = counter(service.connections(), end) {
         counter.up();
     }
@@ -319,7 +332,13 @@ impl<'a, V: Service, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, V, S> {
             match Pin::new(&mut *self.stream).poll_write(cx, &self.output[self.sent..])? {
                 Poll::Ready(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Poll::Ready(count) => self.sent += count,
-                Poll::Pending => return Ok(self.stalled(progress)),
+                Poll::Pending => {
+                    // What was taken goes, or one that takes little and asks on would have us grow for ever.
+                    if self.sent >= self.limits.output {
+                        secret::drop_front(&mut self.output, std::mem::take(&mut self.sent));
+                    }
+                    return Ok(self.stalled(progress));
+                }
             }
             progress = true;
             self.unflushed = true;

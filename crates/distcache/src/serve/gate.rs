@@ -1,17 +1,19 @@
 //! Lets connections in, counts them, and sees them out.
 //!
-//! Stages: `Open → Draining → Cut`. [`Gate::stop`] starts draining: listeners close, connections end as soon as nothing
-//! is left to answer. [`Gate::stopped`] cuts those that take too long.
+//! Stages: `Open → Draining → Cut`. [`Gate::stop`] starts draining: listeners accept what waits for them and close,
+//! connections end as soon as nothing is left to answer. [`Gate::stopped`] cuts those that take too long.
 
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::task::{Context, Waker};
 use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
+use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use crate::metrics::ConnectionMetrics;
@@ -42,21 +44,31 @@ pub(crate) struct Gate {
     settings: GateSettings,
     open: AtomicUsize,
     stage: AtomicU8,
-    /// The stage has changed, or the last connection is over.
     changed: Notify,
-    empty: Notify,
+    presence: Arc<Presence>,
 }
+
+/// Counts what [`Gate::stopped`] waits for: listeners, which may accept once more, and connections, accepted or open.
+#[derive(Default)]
+struct Presence {
+    count: AtomicUsize,
+    none: Notify,
+}
+
+/// One of those, until it is dropped.
+struct Present(Arc<Presence>);
 
 /// A connection that was let in.
 pub(crate) struct Pass<'a> {
     gate: &'a Gate,
     metrics: &'a ConnectionMetrics,
+    _present: Present,
 }
 
 impl Gate {
     pub(crate) fn new(settings: GateSettings) -> Self {
         let stage = AtomicU8::new(Stage::Open as u8);
-        Self { settings, open: AtomicUsize::new(0), stage, changed: Notify::new(), empty: Notify::new() }
+        Self { settings, open: AtomicUsize::new(0), stage, changed: Notify::new(), presence: Arc::default() }
     }
 
     /// How far the end has come.
@@ -71,13 +83,13 @@ impl Gate {
     /// Lets one more connection in, if there is room.
     pub(crate) fn enter<'a>(&'a self, metrics: &'a ConnectionMetrics) -> Option<Pass<'a>> {
         if self.open.fetch_add(1, Ordering::AcqRel) >= self.settings.connections {
-            self.leave();
+            self.open.fetch_sub(1, Ordering::AcqRel);
             metrics.refused_full.up();
             return None;
         }
         metrics.accepted.up();
         metrics.open.up();
-        Some(Pass { gate: self, metrics })
+        Some(Pass { gate: self, metrics, _present: self.present() })
     }
 
     /// Begins draining.
@@ -105,14 +117,18 @@ impl Gate {
         F: Future<Output = ()> + Send + 'static,
         H: Fn(Incoming) -> F,
     {
+        let _present = self.present();
         let mut last = None;
         loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
-                () = self.reached(Stage::Draining) => return Ok(()),
+                () = self.reached(Stage::Draining) => {
+                    self.accept_last(&mut listener, &handle);
+                    return Ok(());
+                }
             };
             match accepted {
-                Ok(Some(incoming)) => last = Some(tokio::spawn(handle(incoming))),
+                Ok(Some(incoming)) => last = Some(self.spawn(handle(incoming))),
                 // The only connection of this listener: it is the listener's life.
                 Ok(None) => {
                     if let Some(only) = last {
@@ -132,9 +148,35 @@ impl Gate {
         }
     }
 
+    /// Accepts what has come already: its request may have, too. No more than there may be connections; others go on
+    /// connecting meanwhile.
+    fn accept_last<F, H>(&self, listener: &mut Listener, handle: &H)
+    where
+        F: Future<Output = ()> + Send + 'static,
+        H: Fn(Incoming) -> F,
+    {
+        for _ in 0..self.settings.connections {
+            match listener.accept_now() {
+                Ok(Some(incoming)) => drop(self.spawn(handle(incoming))),
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                Ok(None) | Err(_) => return,
+            }
+        }
+    }
+
+    /// Counts from now on, not from when the task gets its turn.
+    fn spawn(&self, handling: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
+        let present = self.present();
+        tokio::spawn(async move {
+            let _present = present;
+            handling.await;
+        })
+    }
+
     /// Checks who it is, and has the handshake done.
     pub(crate) async fn admit(&self, incoming: Incoming, metrics: &ConnectionMetrics) -> Option<Stream> {
-        if let (Some(allowed), Some(uid)) = (&self.settings.allow_uids, incoming.uid())
+        if let Some(allowed) = &self.settings.allow_uids
+            && let Some(uid) = incoming.uid()
             && !uid.is_ok_and(|uid| allowed.contains(&uid))
         {
             metrics.refused_uid.up();
@@ -171,17 +213,24 @@ impl Gate {
 
     async fn is_empty(&self) {
         loop {
-            let empty = self.empty.notified();
-            if self.open.load(Ordering::Acquire) == 0 {
+            let none = self.presence.none.notified();
+            if self.presence.count.load(Ordering::Acquire) == 0 {
                 return;
             }
-            empty.await;
+            none.await;
         }
     }
 
-    fn leave(&self) {
-        if self.open.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.empty.notify_waiters();
+    fn present(&self) -> Present {
+        self.presence.count.fetch_add(1, Ordering::AcqRel);
+        Present(Arc::clone(&self.presence))
+    }
+}
+
+impl Drop for Present {
+    fn drop(&mut self) {
+        if self.0.count.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.0.none.notify_waiters();
         }
     }
 }
@@ -189,7 +238,7 @@ impl Gate {
 impl Drop for Pass<'_> {
     fn drop(&mut self) {
         self.metrics.open.down();
-        self.gate.leave();
+        self.gate.open.fetch_sub(1, Ordering::AcqRel);
     }
 }
 

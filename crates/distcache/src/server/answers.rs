@@ -12,6 +12,7 @@ use crate::message::{Draft, Message, encode};
 use crate::metrics::{ConnectionMetrics, Counter};
 use crate::operation::{Operation, Status};
 use crate::request::{Checked, Request};
+use crate::secret;
 use crate::serve::Service;
 use crate::store::{Added, Answer, FetchResult, Fetched, SessionStore, StoreError};
 
@@ -120,7 +121,7 @@ impl Answers {
             Ok(Fetched::Absent) => Status::Absent,
             Ok(fetched) => {
                 if let Fetched::Session(session) = fetched {
-                    out.extend_from_slice(&session);
+                    secret::append(out, &session);
                 }
                 return self.finish(uid, draft, out);
             }

@@ -14,7 +14,7 @@ pub struct ServerSettings {
     /// A client that takes none of its answers for this long is cut. Default 30 s.
     pub stalled: Duration,
     /// Bytes of answers to wait for a slow client before its next request is taken up. Default 64 KiB; one answer more
-    /// can be held.
+    /// can be held, and as many bytes again that the client has taken already.
     pub output: usize,
     /// Requests of one connection that wait for a store that answers later. Default 64.
     pub in_flight: usize,

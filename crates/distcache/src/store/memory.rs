@@ -25,6 +25,7 @@ use self::evict::Room;
 use self::shard::Shard;
 use super::{Added, Answer, FetchResult, Fetched, SessionStore, StoreError};
 use crate::clock::{Clock, MonotonicClock};
+use crate::limits::ID_AND_SESSION;
 
 /// More than the cores of most machines, few enough to lock all of them now and then.
 const SHARDS: usize = 16;
@@ -36,8 +37,14 @@ const PURGE: usize = 32;
 pub struct MemorySettings {
     /// Most sessions, at least 1 (C servers: 64 to 60 000). Default 512, as C servers.
     pub sessions: usize,
-    /// Most bytes of ids and sessions, counted as they are stored, in pieces of 128 bytes that hold 124. Default 1 GiB.
+    /// Most bytes of ids and sessions, counted as they are stored, in pieces of 128 bytes that hold 124. From
+    /// [`LEAST_BYTES`](Self::LEAST_BYTES) on every session has room. Default 1 GiB.
     pub bytes: usize,
+}
+
+impl MemorySettings {
+    /// Bytes that the longest session takes with its id. A store of fewer refuses sessions, one of fewer than 128 all.
+    pub const LEAST_BYTES: usize = arena::pieces(ID_AND_SESSION) * arena::PIECE;
 }
 
 impl Default for MemorySettings {

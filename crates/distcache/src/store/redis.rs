@@ -82,6 +82,15 @@ impl RedisSettings {
             breaker: BreakerSettings::default(),
         }
     }
+
+    /// Whether a store could be opened with these, without connecting: for programs that want to know before they do
+    /// anything else.
+    ///
+    /// # Errors
+    /// URL or certificates are not usable.
+    pub fn check(&self) -> Result<(), OpenError> {
+        Target::new(self).map(drop)
+    }
 }
 
 /// What became of operations and connections. `in_flight` and `connected` are levels.

@@ -149,8 +149,10 @@ impl SessionStore for RemoteStore {
             let status = loan.client.add(&id, &session, timeout_ms).await.map_err(unknown)?;
             loan.give_back();
             match status {
+                Status::Ok => Ok(Added::Stored),
                 Status::Duplicate => Ok(Added::Duplicate),
-                status => found(status).map(|_| Added::Stored),
+                Status::Disconnected => Err(StoreError::Timeout),
+                _ => Err(StoreError::Unreadable),
             }
         })
     }

@@ -5,14 +5,19 @@
 //! `any`, `loopback` or `private`. Names are separated by `,` or by `|`, since commas separate whole rules in a flag.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
+use arc_swap::{ArcSwap, Guard};
 use http::{HeaderMap, Method};
 
 use super::client::client;
 use super::network::{InvalidNetwork, Network, unmapped};
 
 /// Doors that a rule may name.
-pub const DOORS: [&str; 4] = ["fetch", "admin", "metrics", "health"];
+pub const DOORS: [&str; 7] = ["fetch", "site", "proxy", "connect", "admin", "metrics", "health"];
+
+/// Doors that nobody outside is let in by a rule that does not name them: an open proxy is found and abused within hours.
+const NAMED_ONLY: [&str; 2] = ["proxy", "connect"];
 
 /// Who may ask without any configuration: this machine and its private networks.
 const DEFAULT: [&str; 2] = ["allow loopback", "allow private"];
@@ -20,15 +25,43 @@ const DEFAULT: [&str; 2] = ["allow loopback", "allow private"];
 /// What separates the names of one part.
 const SEPARATORS: [char; 2] = [',', '|'];
 
-/// Methods that a rule may name; others are answered 405 anyway.
-const METHODS: [Method; 6] =
-    [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::DELETE, Method::OPTIONS];
+/// Methods that a rule may name.
+const METHODS: [Method; 8] = [
+    Method::GET,
+    Method::HEAD,
+    Method::POST,
+    Method::PUT,
+    Method::DELETE,
+    Method::OPTIONS,
+    Method::PATCH,
+    Method::CONNECT,
+];
 
 /// Access rules and trusted proxies, compiled; immutable.
 #[derive(Clone, Debug)]
 pub struct Rules {
     rules: Box<[Rule]>,
     trusted_proxies: Box<[Network]>,
+}
+
+/// The rules in force; clones share them.
+#[derive(Clone, Debug)]
+pub struct InForce(Arc<ArcSwap<Rules>>);
+
+impl InForce {
+    /// These, until others are put in their place.
+    pub fn new(rules: Rules) -> Self {
+        Self(Arc::new(ArcSwap::from_pointee(rules)))
+    }
+
+    /// Puts others in force, for requests from now on.
+    pub fn replace(&self, rules: Rules) {
+        self.0.store(Arc::new(rules));
+    }
+
+    pub(crate) fn load(&self) -> Guard<Arc<Rules>> {
+        self.0.load()
+    }
 }
 
 /// What is asked of [`Rules::check`].
@@ -40,7 +73,7 @@ pub struct Asked<'a> {
     pub door: &'a str,
     /// The request's method.
     pub method: &'a Method,
-    /// The request's path as it came, not decoded.
+    /// The request's path as it came, not decoded; for the proxy `/` and the URL, as the fetch door has it.
     pub path: &'a str,
 }
 
@@ -49,6 +82,8 @@ pub struct Asked<'a> {
 pub struct Denied<'a> {
     /// The client that asked.
     pub client: IpAddr,
+    /// The door that would have answered.
+    pub door: &'a str,
     /// The rule that refuses, as configured; `None` when no rule matches.
     pub rule: Option<&'a str>,
 }
@@ -96,13 +131,19 @@ impl Rules {
         client(peer, headers, &self.trusted_proxies)
     }
 
+    /// Whether what `peer` says of others is believed.
+    pub(crate) fn trusts(&self, peer: IpAddr) -> bool {
+        let peer = unmapped(peer);
+        self.trusted_proxies.iter().any(|network| network.contains(peer))
+    }
+
     /// Whether the request may go on: the first rule that matches decides, and no match refuses.
-    pub fn check(&self, asked: &Asked<'_>) -> Result<(), Denied<'_>> {
-        let client = unmapped(asked.client);
+    pub fn check<'a>(&'a self, asked: &Asked<'a>) -> Result<(), Denied<'a>> {
+        let (client, door) = (unmapped(asked.client), asked.door);
         match self.rules.iter().find(|rule| rule.matches(client, asked)) {
             Some(rule) if rule.verdict == Verdict::Allow => Ok(()),
-            Some(rule) => Err(Denied { client, rule: Some(&rule.text) }),
-            None => Err(Denied { client, rule: None }),
+            Some(rule) => Err(Denied { client, door, rule: Some(&rule.text) }),
+            None => Err(Denied { client, door, rule: None }),
         }
     }
 }
@@ -143,9 +184,17 @@ impl Rule {
 
     fn matches(&self, client: IpAddr, asked: &Asked<'_>) -> bool {
         self.network.contains(client)
-            && (self.doors.is_empty() || self.doors.contains(&asked.door))
+            && self.is_about(asked.door, client)
             && (self.methods.is_empty() || self.methods.contains(asked.method))
             && self.path.as_deref().is_none_or(|prefix| self.lies_below(asked.path, prefix))
+    }
+
+    fn is_about(&self, door: &str, client: IpAddr) -> bool {
+        if !self.doors.is_empty() {
+            return self.doors.contains(&door);
+        }
+        let is_near = || [Network::Loopback, Network::Private].iter().any(|network| network.contains(client));
+        self.verdict == Verdict::Deny || !NAMED_ONLY.contains(&door) || is_near()
     }
 
     /// Whether `path` is `prefix` or continues it after a `/`. The scheme of `/HTTPS://host` has no case: so that no
@@ -165,7 +214,7 @@ impl Rule {
 }
 
 /// Whether a segment is `.` or `..`, in any spelling of the dots (RFC 3986 section 6.2.2.3).
-fn has_dot_segment(path: &str) -> bool {
+pub(crate) fn has_dot_segment(path: &str) -> bool {
     path.split('/').any(|segment| {
         // The longest spelling of two dots has six bytes.
         segment.len() <= 6 && matches!(&*segment.to_ascii_lowercase().replace("%2e", "."), "." | "..")
@@ -225,8 +274,13 @@ impl std::fmt::Display for Denied<'_> {
             Some(rule) => write!(f, "the access rule `{rule}` refuses requests from {}", self.client),
             None => write!(
                 f,
-                "no access rule allows this request from {client}; the operator can add `allow {client}`",
-                client = self.client
+                "no access rule allows this request from {client}; the operator can add `allow {client}{door}`",
+                client = self.client,
+                door = if NAMED_ONLY.contains(&self.door) {
+                    format!(" door={}", self.door)
+                } else {
+                    String::new()
+                }
             ),
         }
     }

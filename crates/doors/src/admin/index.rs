@@ -21,6 +21,11 @@ Addresses:
   {base}/api/v1/health/                   200 while this server wants requests
   {base}/api/v1/delete?url=URL            forgets an object (POST or DELETE)
   {base}/api/v1/pins                      what is not to be evicted (GET, POST, DELETE)
+  {base}/api/v1/purge                     takes objects out by url, prefix, host, tag or expression (POST)
+  {base}/api/v1/explain?url=URL           what would become of a request, and why
+  {base}/api/v1/entries                   what is stored
+  {base}/api/v1/prewarm                   fetches a list of URLs (POST)
+  {base}/api/v1/openapi.json              all of this, for programs
   {base}/metrics                          for Prometheus
 "
     ))

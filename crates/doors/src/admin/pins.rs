@@ -2,6 +2,10 @@
 //!
 //! POST of `{"url" | "prefix" | "tag": …, "ttl": "7d", "name": …}` makes one, GET lists them; GET and DELETE of
 //! `/api/v1/pins/<id>` show one and take it away. JSON in and out. The list is the cache's.
+//! `applied` says whether the pins hold for all objects that are there already: with millions of them that takes longer
+//! than [`PATIENCE`], and the answer does not wait for it.
+
+use std::time::Duration;
 
 use cache::{Cache, Pin, PinError, PinRequest, Subject};
 use http::header::{HeaderValue, LOCATION};
@@ -9,10 +13,12 @@ use http::request::Parts as RequestHead;
 use http::{Method, StatusCode};
 use serde::{Deserialize, Serialize};
 
-use super::{Parts, delete};
+use super::{Parts, delete, json};
 use crate::fetch::parse_ttl;
-use crate::respond::{Page, Refusal, Reply};
+use crate::respond::{Refusal, Reply};
 
+/// How long the answer to a new pin waits for the pin to hold.
+const PATIENCE: Duration = Duration::from_secs(2);
 const OF_LIST: &str = "GET, HEAD, POST";
 const OF_ONE: &str = "GET, HEAD, DELETE";
 const FORM: &str = r#"send JSON such as {"prefix": "https://host/path/", "ttl": "7d", "name": "release 5"}"#;
@@ -30,15 +36,14 @@ struct Wanted {
 #[derive(Serialize)]
 struct List {
     pins: Vec<Pin>,
+    applied: bool,
 }
 
-/// What stands behind `/api/v1/pins` in a path of this kind.
-pub(super) fn rest(path: &str) -> Option<&str> {
-    let rest = path.strip_prefix("/api/v1/pins")?;
-    match rest.strip_prefix('/') {
-        None => rest.is_empty().then_some(""),
-        id => id,
-    }
+#[derive(Serialize)]
+struct One {
+    #[serde(flatten)]
+    pin: Pin,
+    applied: bool,
 }
 
 /// Answers; `id` is empty for the list.
@@ -49,8 +54,8 @@ pub(super) async fn answer(
     content: &[u8],
 ) -> Result<Reply, Refusal> {
     let (reason, page) = match (&head.method, id) {
-        (&Method::GET | &Method::HEAD, "") => ("pins", json(&List { pins: parts.cache.pins() })),
-        (&Method::GET | &Method::HEAD, id) => ("pin", json(&find(&parts.cache, id)?)),
+        (&Method::GET | &Method::HEAD, "") => ("pins", json(&list(&parts.cache))),
+        (&Method::GET | &Method::HEAD, id) => ("pin", json(&one(&parts.cache, find(&parts.cache, id)?))),
         (&Method::POST, "") => {
             delete::check_site(head)?;
             return pin(parts, content).await;
@@ -68,9 +73,12 @@ pub(super) async fn answer(
 
 async fn pin(parts: &Parts, content: &[u8]) -> Result<Reply, Refusal> {
     let pin = parts.cache.pin(read(content)?).await.map_err(refusal)?;
-    let mut reply = parts.responder.page("admin", "pinned", json(&pin));
+    // Too late is an answer as well: it is said in it.
+    let _ = tokio::time::timeout(PATIENCE, parts.cache.pins_applied()).await;
+    let id = pin.id.clone();
+    let mut reply = parts.responder.page("admin", "pinned", json(&one(&parts.cache, pin)));
     *reply.response.status_mut() = StatusCode::CREATED;
-    if let Ok(location) = HeaderValue::try_from(format!("/api/v1/pins/{}", pin.id)) {
+    if let Ok(location) = HeaderValue::try_from(format!("/api/v1/pins/{id}")) {
         reply.response.headers_mut().insert(LOCATION, location);
     }
     Ok(reply)
@@ -90,14 +98,16 @@ fn read(content: &[u8]) -> Result<PinRequest, Refusal> {
     Ok(PinRequest { subject: subject.map_err(refusal)?, ttl: parse_ttl(&ttl)?, name })
 }
 
-fn find(cache: &Cache, id: &str) -> Result<Pin, Refusal> {
-    cache.pins().into_iter().find(|pin| pin.id == id).ok_or_else(|| unknown(id))
+fn list(cache: &Cache) -> List {
+    List { pins: cache.pins(), applied: cache.are_pins_applied() }
 }
 
-fn json(value: &impl Serialize) -> Page {
-    // Strings and numbers always serialise.
-    let body = serde_json::to_string_pretty(value).unwrap_or_default() + "\n";
-    Page { content_type: "application/json", body }
+fn one(cache: &Cache, pin: Pin) -> One {
+    One { pin, applied: cache.are_pins_applied() }
+}
+
+fn find(cache: &Cache, id: &str) -> Result<Pin, Refusal> {
+    cache.pins().into_iter().find(|pin| pin.id == id).ok_or_else(|| unknown(id))
 }
 
 fn refusal(error: PinError) -> Refusal {

@@ -1,14 +1,24 @@
+mod operators;
+
 use std::sync::atomic::Ordering;
 
 use super::*;
+use cache::KeyHasher;
+
+use crate::exchange::{Plan, Plans};
 use crate::fetch::fake::{Node, field, head, text};
 
 const URL: &str = "url=https://h.example/a?x=1&y=2";
 
 fn door(node: &Node, settings: Settings) -> AdminDoor {
+    with_plan(node, settings, Plan::empty())
+}
+
+fn with_plan(node: &Node, settings: Settings, plan: Plan) -> AdminDoor {
     AdminDoor::new(Parts {
         cache: node.cache.clone(),
         fetch: node.door.clone(),
+        plans: Plans::new(plan, KeyHasher::new([7; 32])),
         responder: node.responder.clone(),
         registry: Arc::clone(&node.registry),
         traffic: Arc::new(|| Traffic { requests: 7, sent_bytes: 1000, saved_bytes: 900, sessions: None }),

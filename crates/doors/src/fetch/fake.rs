@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use cache::{
-    Cache, Error, KeyHasher, Kind, Origin, OriginRequest, OriginResponse, Settings as CacheSettings,
-    SystemClock,
+    Cache, Error, KeyHasher, Kind, Manners, Origin, OriginRequest, OriginResponse, Purpose, RequestBody,
+    Settings as CacheSettings, SystemClock,
 };
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -19,8 +19,12 @@ use super::{FetchDoor, Parts, PassHeaders, Settings};
 use crate::respond::{Reply, Responder};
 use crate::wire::Body;
 
+/// Bytes of a long body.
+pub(crate) const LONG: usize = 400 << 10;
+
 /// Answers 200 with the asked URL as body; paths `/status/<code>` get that status as an error, `/held` waits for
-/// [`release`](Self::release).
+/// [`release`](Self::release), `/hint` says 103 before it waits; with `/fresh` in the path answers may be kept for a minute. Content of
+/// requests is read to its end and comes back. `/long` has [`LONG`] bytes.
 #[derive(Default)]
 pub(crate) struct FakeOrigin {
     asked: Mutex<Vec<OriginRequest>>,
@@ -40,7 +44,11 @@ impl FakeOrigin {
 }
 
 impl Origin for FakeOrigin {
-    fn fetch(&self, request: OriginRequest) -> BoxFuture<'static, Result<OriginResponse, Error>> {
+    fn fetch(
+        &self,
+        request: OriginRequest,
+        content: Option<RequestBody>,
+    ) -> BoxFuture<'static, Result<OriginResponse, Error>> {
         self.asked.lock().push(request.clone());
         if let Some(status) = request.url.path().strip_prefix("/status/") {
             let status = status.parse().expect("a status in the path");
@@ -51,13 +59,31 @@ impl Origin for FakeOrigin {
         headers.insert("etag", HeaderValue::from_static("\"v1\""));
         headers.insert("content-type", HeaderValue::from_static("text/html"));
         headers.insert("set-cookie", HeaderValue::from_static("a=b"));
+        if request.url.path().contains("/fresh") {
+            headers.insert("cache-control", HeaderValue::from_static("max-age=60"));
+        }
         let is_known = request.headers.get("if-none-match").is_some();
-        let bytes = if is_known { Bytes::new() } else { Bytes::from(String::from(request.url.clone())) };
-        headers.insert("content-length", HeaderValue::from(bytes.len()));
+        let bytes = match request.url.path() {
+            _ if is_known => Bytes::new(),
+            "/long" => Bytes::from(vec![b'x'; LONG]),
+            _ => Bytes::from(String::from(request.url.clone())),
+        };
         let status = if is_known { StatusCode::NOT_MODIFIED } else { StatusCode::OK };
-        let body = Box::pin(Full::new(bytes).map_err(|never| match never {}));
-        let held = (request.url.path() == "/held").then(|| Arc::clone(&self.held));
+        let path = request.url.path();
+        let held = matches!(path, "/held" | "/hint").then(|| Arc::clone(&self.held));
+        if let Purpose::Exchange(Manners { interim: Some(interim), .. }) = &request.purpose
+            && path == "/hint"
+        {
+            let hints = HeaderMap::from_iter([(http::header::LINK, HeaderValue::from_static("</a.css>"))]);
+            interim(StatusCode::EARLY_HINTS, &hints);
+        }
         async move {
+            let bytes = match content {
+                None => bytes,
+                Some(content) => content.collect().await?.to_bytes(),
+            };
+            headers.insert("content-length", HeaderValue::from(bytes.len()));
+            let body = Box::pin(Full::new(bytes).map_err(|never| match never {}));
             if let Some(held) = held {
                 held.notified().await;
             }
@@ -165,6 +191,11 @@ pub(crate) async fn text(reply: Reply) -> String {
         Body::Payload(mut payload) => {
             while let Some(chunk) = std::future::poll_fn(|cx| payload.poll_chunk(cx)).await {
                 bytes.extend_from_slice(&chunk.expect("a clean end").bytes);
+            }
+        }
+        Body::Stream(mut events) => {
+            while let Some(event) = futures_util::StreamExt::next(&mut events).await {
+                bytes.extend_from_slice(&event);
             }
         }
         Body::Made(_) => panic!("no door makes this"),

@@ -219,8 +219,8 @@ async fn what_belongs_to_one_client_is_never_remembered_for_another() {
     let with_password = "/https://user:pw@h.example/secret";
     node.read(with_password, &[]).await;
     assert_eq!(node.origin.asked().len(), 3);
-    assert!(node.door.0.memo.find(with_password).is_none());
-    assert!(node.door.0.memo.find(target).is_some());
+    assert!(node.door.0.memo.find(super::SCOPE, with_password).is_none());
+    assert!(node.door.0.memo.find(super::SCOPE, target).is_some());
 }
 
 #[tokio::test]

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::connection::Connections;
+use super::connection::{Connections, Way};
 use super::drain::Drain;
 use super::settings::Settings;
+use super::tls::Certificates;
 use crate::metrics::{FullHouse, Metrics};
 use crate::service::Service;
 
@@ -17,11 +18,35 @@ use crate::service::Service;
 #[derive(Debug)]
 pub struct Listener {
     socket: TcpListener,
+    certificates: Option<Certificates>,
+    site: Option<Arc<str>>,
 }
 
 impl Listener {
     pub(super) const fn new(socket: TcpListener) -> Self {
-        Self { socket }
+        Self { socket, certificates: None, site: None }
+    }
+
+    /// Speaks TLS, and nothing else.
+    #[must_use]
+    pub fn with_tls(self, certificates: Certificates) -> Self {
+        Self { certificates: Some(certificates), ..self }
+    }
+
+    /// Belongs to a site, which is its root.
+    #[must_use]
+    pub fn for_site(self, name: impl Into<Arc<str>>) -> Self {
+        Self { site: Some(name.into()), ..self }
+    }
+
+    /// The site that is its root.
+    pub fn site(&self) -> Option<&str> {
+        self.site.as_deref()
+    }
+
+    /// Whether it speaks TLS.
+    pub const fn is_tls(&self) -> bool {
+        self.certificates.is_some()
     }
 
     /// The address it listens on, with the port that was free.
@@ -36,7 +61,8 @@ impl Listener {
             u32::try_from(settings.max_connections.clamp(1, Semaphore::MAX_PERMITS)).unwrap_or(u32::MAX);
         let room = Arc::new(Semaphore::new(most as usize));
         let metrics = service.recorder().metrics.clone();
-        let connections = Arc::new(Connections::new(service, settings.clone()));
+        let way = Way { tls: self.certificates.as_ref().map(Certificates::server), site: self.site.clone() };
+        let connections = Arc::new(Connections::new(service, settings.clone(), way));
         loop {
             let accepted = tokio::select! {
                 biased;

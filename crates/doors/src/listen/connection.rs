@@ -9,40 +9,54 @@ use std::sync::Arc;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use hyper_util::server::conn::auto;
+use rustls::ServerConfig;
 use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
 
 use super::drain::Drain;
 use super::settings::Settings;
+use crate::exchange::fields::Scheme;
 use crate::service::Service;
-use crate::wire::{Limits, Peer, Wire};
+use crate::wire::{Entrance, Limits, Peer, Socket, Wire};
 
 /// hyper refuses to work with less.
 const LEAST_BUFFER: usize = 8192;
+
+/// By which way a listener's connections come in.
+pub(super) struct Way {
+    pub(super) tls: Option<Arc<ServerConfig>>,
+    pub(super) site: Option<Arc<str>>,
+}
 
 /// What all connections of a listener share.
 pub(super) struct Connections {
     service: Service,
     protocol: auto::Builder<TokioExecutor>,
     settings: Settings,
+    way: Way,
 }
 
 impl Connections {
-    pub(super) fn new(service: Service, settings: Settings) -> Self {
-        Self { service, protocol: protocol(&settings), settings }
+    pub(super) fn new(service: Service, settings: Settings, way: Way) -> Self {
+        Self { service, protocol: protocol(&settings), settings, way }
     }
 
     /// Serves one connection to its end.
     pub(super) async fn run(&self, socket: TcpStream, address: SocketAddr, mut drain: Drain) {
         let recorder = self.service.recorder();
         let _live = recorder.metrics.connection_opened();
-        let peer = Arc::new(Peer::new(address, recorder.clone()));
+        let scheme = if self.way.tls.is_some() { Scheme::Https } else { Scheme::Http };
+        let entrance = Entrance { local: socket.local_addr().ok(), scheme, site: self.way.site.clone() };
+        let Some(socket) = self.secured(socket, address, &mut drain).await else { return };
+        let peer = Arc::new(Peer::entering(address, entrance, recorder.clone()));
         let wire = Wire::new(socket, Arc::clone(&peer), self.limits());
-        let shared = Arc::new((self.service.clone(), peer));
+        let shared = Arc::new((self.service.clone(), Arc::clone(&peer)));
         let service = service_fn(move |request| {
             let shared = Arc::clone(&shared);
             async move { Ok::<_, Infallible>(shared.0.handle(&shared.1, request).await) }
         });
-        let mut connection = pin!(self.protocol.serve_connection(wire, service));
+        let mut connection = pin!(self.protocol.serve_connection_with_upgrades(wire, service));
         let ended = tokio::select! {
             biased;
             ended = connection.as_mut() => ended,
@@ -56,6 +70,38 @@ impl Connections {
         };
         if let Err(error) = ended {
             self.note_end(address, &*error);
+        }
+        if let Some(tunnel) = peer.take_tunnel() {
+            self.outlast(tunnel, drain).await;
+        }
+    }
+
+    /// The socket, after the TLS handshake where there is to be one.
+    async fn secured(&self, socket: TcpStream, address: SocketAddr, drain: &mut Drain) -> Option<Socket> {
+        let Some(config) = &self.way.tls else { return Some(Socket::from(socket)) };
+        let handshake = TlsAcceptor::from(Arc::clone(config)).accept(socket);
+        let done = tokio::select! {
+            done = tokio::time::timeout(self.settings.head_timeout, handshake) => done,
+            () = drain.begun() => return None,
+        };
+        let problem = match done {
+            Ok(Ok(stream)) => return Some(Socket::from(stream)),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "it took too long".to_owned(),
+        };
+        self.service.recorder().metrics.handshake_failed();
+        tracing::debug!(%address, problem, "TLS handshake failed");
+        None
+    }
+
+    /// Waits for a tunnel, which holds the connection's place; after a drain has begun no longer than for others.
+    async fn outlast(&self, mut tunnel: JoinHandle<()>, mut drain: Drain) {
+        let left = tokio::select! {
+            _ = &mut tunnel => return,
+            () = drain.begun() => tokio::time::timeout(self.settings.grace, &mut tunnel).await,
+        };
+        if left.is_err() {
+            tunnel.abort();
         }
     }
 

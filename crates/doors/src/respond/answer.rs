@@ -43,7 +43,7 @@ pub enum Disposition {
 impl Responder {
     /// The response for an answer of the cache.
     pub fn answer(&self, answer: Answer, dress: &Dress<'_>) -> Reply {
-        let cache_status = self.cache_status(&answer);
+        let cache_status = self.cache_status(&answer, source);
         let Answer { status, mut headers, payload, outcome, reason, .. } = answer;
         headers.reserve(OURS);
         headers.append(header::VIA, self.0.via.clone());
@@ -80,7 +80,36 @@ impl Responder {
         }
     }
 
-    fn cache_status(&self, answer: &Answer) -> HeaderValue {
+    /// The response for an exchange: the origin's own page, to which only what says how it came is added.
+    pub(crate) fn exchange(&self, answer: Answer, door: &'static str, name: &Arc<str>) -> Reply {
+        let cache_status = self.cache_status(&answer, exchange_source);
+        let Answer { status, mut headers, payload, outcome, reason, .. } = answer;
+        headers.reserve(OURS);
+        headers.append(header::VIA, self.0.via.clone());
+        headers.append(header::CACHE_STATUS, cache_status);
+        self.put_x_cache(&mut headers, outcome);
+        if !matches!(status, StatusCode::NOT_MODIFIED | StatusCode::NO_CONTENT)
+            && let Some(length) = payload.length()
+        {
+            headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+        }
+        let mut response = Response::new(Body::Payload(payload));
+        *response.status_mut() = status;
+        *response.headers_mut() = headers;
+        Reply { response, door, outcome: Some(outcome), reason, name: Some(Arc::clone(name)) }
+    }
+
+    /// What OPTIONS is told by a door where its way ends (RFC 9110 section 9.3.7).
+    pub(crate) fn options(&self, door: &'static str) -> Reply {
+        let mut response = Response::new(Body::Empty);
+        *response.status_mut() = StatusCode::NO_CONTENT;
+        let methods = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(methods));
+        response.headers_mut().insert(header::VIA, self.0.via.clone());
+        Reply { response, door, outcome: None, reason: "options", name: None }
+    }
+
+    fn cache_status(&self, answer: &Answer, source: fn(&Answer) -> Source) -> HeaderValue {
         if answer.outcome == Outcome::Hit {
             return self.hit_status(answer);
         }
@@ -111,7 +140,7 @@ impl Responder {
 fn source(answer: &Answer) -> Source {
     let reason = match (answer.outcome, answer.reason) {
         (Outcome::Hit | Outcome::Negative | Outcome::Error, _) => return Source::Cache,
-        (Outcome::Revalidated | Outcome::Stale, _) | (Outcome::Miss, "expired") => Forward::Stale,
+        (Outcome::Revalidated | Outcome::Stale, _) | (Outcome::Miss, "expired" | "purged") => Forward::Stale,
         (Outcome::Miss, "digest_differs") => Forward::Miss,
         (Outcome::Miss | Outcome::Follow, _) => Forward::UriMiss,
         (Outcome::Partial, _) => Forward::Partial,
@@ -125,6 +154,30 @@ fn source(answer: &Answer) -> Source {
             Outcome::Bypass => Stored::Unable,
             _ => Stored::No,
         },
+        collapsed: if answer.outcome == Outcome::Follow { Collapsed::Yes } else { Collapsed::No },
+    }
+}
+
+/// Where the answer of an exchange came from, by the reason that the cache gives (RFC 9211 section 2).
+fn exchange_source(answer: &Answer) -> Source {
+    let reason = match (answer.outcome, answer.reason) {
+        (Outcome::Hit | Outcome::Negative | Outcome::Error, _) => return Source::Cache,
+        // Nobody was asked for this request.
+        (Outcome::Stale, "stale_while_revalidate" | "request_max_stale") => return Source::Cache,
+        (_, "method") => Forward::Method,
+        (_, "rule_bypass") => Forward::Bypass,
+        (_, reason) if reason.starts_with("request_") => Forward::Request,
+        (Outcome::Revalidated | Outcome::Stale, _) => Forward::Stale,
+        (_, "stale" | "no_cache" | "must_revalidate" | "proxy_revalidate" | "s_maxage") => Forward::Stale,
+        (Outcome::Partial, _) => Forward::Partial,
+        (_, "absent" | "growing" | "collapsed") => Forward::UriMiss,
+        (_, "variants" | "other_variant") => Forward::VaryMiss,
+        _ => Forward::Miss,
+    };
+    Source::Forwarded {
+        reason,
+        status: answer.origin_status.filter(|status| *status != answer.status).map(|status| status.as_u16()),
+        stored: if answer.outcome == Outcome::Miss { Stored::Yes } else { Stored::No },
         collapsed: if answer.outcome == Outcome::Follow { Collapsed::Yes } else { Collapsed::No },
     }
 }

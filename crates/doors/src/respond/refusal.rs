@@ -66,7 +66,7 @@ impl Refusal {
         Self::not_found(
             "no_route",
             "nothing answers this path; there are /api/v1/fetch?url=…, /https://host/path, /api/v1/status/, \
-             /api/v1/health/, /api/v1/delete?url=…, /api/v1/pins and /metrics",
+             /api/v1/health/, /metrics, and what /api/v1/openapi.json describes",
         )
     }
 
@@ -74,6 +74,15 @@ impl Refusal {
     pub fn method(allow: &'static str, detail: impl Into<Arc<str>>) -> Self {
         let mut refusal = Self::new(StatusCode::METHOD_NOT_ALLOWED, "method", detail);
         refusal.fields.push((header::ALLOW, HeaderValue::from_static(allow)));
+        refusal
+    }
+
+    /// 407 with `Proxy-Authenticate`.
+    pub(crate) fn proxy_authentication(detail: impl Into<Arc<str>>) -> Self {
+        let mut refusal =
+            Self::new(StatusCode::PROXY_AUTHENTICATION_REQUIRED, "proxy_authentication", detail);
+        let challenge = HeaderValue::from_static("Basic realm=\"standpipe\", charset=\"UTF-8\"");
+        refusal.fields.push((header::PROXY_AUTHENTICATE, challenge));
         refusal
     }
 
@@ -115,7 +124,7 @@ impl From<&Error> for Refusal {
 /// 500 only for what is our own fault and nobody's wish.
 fn status(kind: Kind) -> StatusCode {
     match kind {
-        Kind::UrlInvalid => StatusCode::BAD_REQUEST,
+        Kind::UrlInvalid | Kind::ContentBroken => StatusCode::BAD_REQUEST,
         Kind::OriginForbidden => StatusCode::FORBIDDEN,
         Kind::OriginStatus(status) if can_pass(status) => status,
         Kind::OriginStatus(_)
@@ -124,9 +133,11 @@ fn status(kind: Kind) -> StatusCode {
         | Kind::OriginBroken
         | Kind::RedirectLoop
         | Kind::RedirectInvalid
+        | Kind::NotStorable(_)
         | Kind::DigestMismatch
         | Kind::ObjectChanged => StatusCode::BAD_GATEWAY,
-        Kind::OriginTimeout => StatusCode::GATEWAY_TIMEOUT,
+        // RFC 9111 section 5.2.1.7 for the latter.
+        Kind::OriginTimeout | Kind::NotCached => StatusCode::GATEWAY_TIMEOUT,
         Kind::Loop => StatusCode::LOOP_DETECTED,
         Kind::OriginQueueFull | Kind::Draining | Kind::FillAbandoned => StatusCode::SERVICE_UNAVAILABLE,
         Kind::NoSpace | Kind::ObjectTooLarge => StatusCode::INSUFFICIENT_STORAGE,

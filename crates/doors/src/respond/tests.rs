@@ -46,7 +46,7 @@ fn field<'r>(reply: &'r Reply, name: &str) -> Option<&'r str> {
 /// The compiler asks for a new line here when a kind is added.
 fn expected_status(kind: Kind) -> u16 {
     match kind {
-        Kind::UrlInvalid => 400,
+        Kind::UrlInvalid | Kind::ContentBroken => 400,
         Kind::OriginForbidden => 403,
         Kind::OriginStatus(status) => match status.as_u16() {
             204 | 400..=406 | 408..=599 => status.as_u16(),
@@ -57,9 +57,10 @@ fn expected_status(kind: Kind) -> u16 {
         | Kind::OriginBroken
         | Kind::RedirectLoop
         | Kind::RedirectInvalid
+        | Kind::NotStorable(_)
         | Kind::DigestMismatch
         | Kind::ObjectChanged => 502,
-        Kind::OriginTimeout => 504,
+        Kind::OriginTimeout | Kind::NotCached => 504,
         Kind::Loop => 508,
         Kind::OriginQueueFull | Kind::Draining | Kind::FillAbandoned => 503,
         Kind::NoSpace | Kind::ObjectTooLarge => 507,
@@ -70,6 +71,8 @@ fn expected_status(kind: Kind) -> u16 {
 fn every_kind() -> Vec<Kind> {
     let mut kinds = vec![
         Kind::UrlInvalid,
+        Kind::ContentBroken,
+        Kind::NotCached,
         Kind::OriginForbidden,
         Kind::OriginUnresolved,
         Kind::OriginUnreachable,
@@ -107,6 +110,29 @@ fn every_error_has_its_status_and_the_fields_of_a_refusal() {
         assert_eq!(field(&reply, "x-content-type-options"), Some("nosniff"));
         let waits = expected_status(kind) == 503 && !matches!(kind, Kind::OriginStatus(_));
         assert_eq!(field(&reply, "retry-after").is_some(), waits, "{kind:?}");
+    }
+}
+
+// RFC 9211 section 2: what is said of exchanges is true.
+#[test]
+fn an_exchange_says_why_it_was_forwarded_and_whether_it_was_kept() {
+    let cases = [
+        (Outcome::Hit, "fresh", "node; hit; ttl=60; detail=fresh"),
+        (Outcome::Miss, "absent", "node; fwd=uri-miss; stored; ttl=60; detail=absent"),
+        (Outcome::Miss, "request_no_cache", "node; fwd=request; stored; ttl=60; detail=request_no_cache"),
+        (Outcome::Revalidated, "stale", "node; fwd=stale; ttl=60; detail=stale"),
+        (Outcome::Stale, "stale_while_revalidate", "node; hit; ttl=60; detail=stale_while_revalidate"),
+        (Outcome::Stale, "origin_down", "node; fwd=stale; ttl=60; detail=origin_down"),
+        (Outcome::Bypass, "method", "node; fwd=method; detail=method"),
+        (Outcome::Bypass, "rule_bypass", "node; fwd=bypass; detail=rule_bypass"),
+        (Outcome::Bypass, "no_store", "node; fwd=miss; detail=no_store"),
+        (Outcome::Follow, "collapsed", "node; fwd=uri-miss; collapsed; ttl=60; detail=collapsed"),
+    ];
+    for (outcome, reason, expected) in cases {
+        let reply = responder().exchange(answer(outcome, reason, None), "site", &Arc::from("http://h/"));
+        assert_eq!(field(&reply, "cache-status"), Some(expected), "{outcome:?} {reason}");
+        assert_eq!(field(&reply, "content-security-policy"), None);
+        assert_eq!((reply.door, reply.outcome, reply.reason), ("site", Some(outcome), reason));
     }
 }
 

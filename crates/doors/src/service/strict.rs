@@ -3,19 +3,31 @@
 //! hyper has parsed it and refused what is malformed; this refuses what two servers in a row could read differently
 //! (framing, target, host) and what can only be a mistake or a loop. Pure: looks at the head, changes nothing.
 
-use http::header::{self, HeaderMap};
+use http::header::{self, HeaderMap, HeaderValue};
 use http::request::Parts;
 use http::uri::Authority;
 use http::{Method, StatusCode, Version};
 use protocols::http::via::{self, Hops};
 
 use crate::respond::Refusal;
+use crate::wire::{Framing, Peer};
 
 /// Whether a request has a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Attached {
     Nothing,
     Body,
+}
+
+/// What the door takes beside plain requests.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Takes<'a> {
+    /// Content with a declared length.
+    Declared,
+    /// Content however it is framed, as this connection has seen it.
+    Content(&'a Peer),
+    /// CONNECT.
+    Tunnels,
 }
 
 /// What is expected of every request.
@@ -37,15 +49,12 @@ impl Strictness {
     }
 
     /// The refusal, when the request must not go on. The connection is to be closed after it.
-    pub(super) fn check(&self, head: &Parts, attached: Attached) -> Result<(), Refusal> {
-        self.check_target(head)?;
+    pub(super) fn check(&self, head: &Parts, attached: Attached, takes: Takes<'_>) -> Result<(), Refusal> {
+        self.check_target(head, takes)?;
         let mut via = Via::Absent;
         for (name, value) in &head.headers {
             match *name {
-                header::TRANSFER_ENCODING => {
-                    let detail = "no request here has a body in chunks; send it without `Transfer-Encoding`";
-                    return Err(Refusal::bad_request("transfer_encoding", detail));
-                }
+                header::TRANSFER_ENCODING => check_coding(head, value, takes)?,
                 header::EXPECT if !value.as_bytes().eq_ignore_ascii_case(b"100-continue") => {
                     let detail = "the only expectation understood is `100-continue`";
                     return Err(Refusal::new(StatusCode::EXPECTATION_FAILED, "expectation", detail));
@@ -58,6 +67,8 @@ impl Strictness {
         if via == Via::There {
             self.check_hops(&head.headers)?;
         }
+        // Content of a GET has no meaning (RFC 9110 section 9.3.1): passed on it could be a second request to somebody, kept
+        // back it could be half of a question. Nobody needs it, so it is refused.
         if attached == Attached::Body && matches!(head.method, Method::GET | Method::HEAD) {
             let detail = format!("a {} request has no body here; send it without one", head.method);
             return Err(Refusal::bad_request("body", detail));
@@ -65,8 +76,10 @@ impl Strictness {
         Ok(())
     }
 
-    fn check_target(&self, head: &Parts) -> Result<(), Refusal> {
-        if matches!(head.method, Method::CONNECT | Method::TRACE) {
+    fn check_target(&self, head: &Parts, takes: Takes<'_>) -> Result<(), Refusal> {
+        // Tracing shows fields to whoever made the client ask.
+        let is_tunnel = head.method == Method::CONNECT;
+        if head.method == Method::TRACE || (is_tunnel && !matches!(takes, Takes::Tunnels)) {
             return Err(Refusal::method("GET, HEAD", format!("{} is not offered here", head.method)));
         }
         let path = head.uri.path_and_query().map_or(0, |path| path.as_str().len());
@@ -90,6 +103,24 @@ impl Strictness {
         );
         Err(Refusal::new(StatusCode::LOOP_DETECTED, "loop", detail))
     }
+}
+
+/// One coding, `chunked`, alone (RFC 9112 sections 6.1 and 6.3): everything else two servers may read differently.
+fn check_coding(head: &Parts, value: &HeaderValue, takes: Takes<'_>) -> Result<(), Refusal> {
+    let Takes::Content(peer) = takes else {
+        let detail = "no request here has a body in chunks; send it without `Transfer-Encoding`";
+        return Err(Refusal::bad_request("transfer_encoding", detail));
+    };
+    let is_alone = head.headers.get_all(header::TRANSFER_ENCODING).iter().nth(1).is_none();
+    if is_alone && peer.raw_head.framing() == Framing::Doubtful {
+        let detail = "`Content-Length` and `Transfer-Encoding` are both there, or the request came in one piece with the one before; send one of them, and wait for answers";
+        return Err(Refusal::bad_request("transfer_encoding", detail));
+    }
+    if head.version == Version::HTTP_11 && is_alone && value.as_bytes().eq_ignore_ascii_case(b"chunked") {
+        return Ok(());
+    }
+    let detail = "the only transfer coding taken is `chunked`, once, in HTTP/1.1";
+    Err(Refusal::new(StatusCode::NOT_IMPLEMENTED, "transfer_encoding", detail))
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -118,6 +149,13 @@ fn check_host(head: &Parts) -> Result<(), Refusal> {
         ));
     }
     match head.uri.authority() {
+        // Of a tunnel's target some leave the port out.
+        Some(authority)
+            if head.method == Method::CONNECT
+                && authority.host().as_bytes().eq_ignore_ascii_case(host.as_bytes()) =>
+        {
+            Ok(())
+        }
         Some(authority) if !is_same(authority, host.as_bytes(), head.uri.scheme_str()) => {
             let detail = "the request target and `Host` name different servers; send the same in both";
             Err(Refusal::bad_request("host_mismatch", detail))

@@ -1,20 +1,52 @@
 //! Requests as raw bytes against a bound listener with the real doors.
 
 mod http2;
+mod proxied;
+mod purging;
+mod sites;
 
 use std::net::SocketAddr;
 use std::sync::atomic::AtomicBool;
 
+use cache::{KeyHasher, Tunnel, Tunnels};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use prometheus_client::registry::Registry;
 use testkit::client::{Client, Response, raw, request};
 
+use crate::admin::LONGEST_CONTENT;
 use super::*;
-use crate::admin;
+use crate::access::Rules;
+use crate::exchange::{Plan, Plans};
 use crate::fetch::fake::Node;
 use crate::listen::{self, Drainer, Settings};
+use crate::proxy::{TunnelSettings, Tunneler, Users};
+use crate::{admin, proxy, site};
 
 const FETCH_A: &str = "/api/v1/fetch?url=http://origin.example/a";
 const BODY_A: &str = "http://origin.example/a";
+
+/// Tunnels that give back what they get.
+struct Echoes;
+
+impl Tunnels for Echoes {
+    fn open(&self, host: &str, _port: u16) -> BoxFuture<'static, Result<Tunnel, cache::Error>> {
+        let is_there = host != "down.example";
+        async move {
+            if !is_there {
+                return Err(cache::Error::new(cache::Kind::OriginUnreachable, "nobody there"));
+            }
+            let (near, far) = tokio::io::duplex(1024);
+            tokio::spawn(async move {
+                let (mut from, mut to) = tokio::io::split(far);
+                let _ = tokio::io::copy(&mut from, &mut to).await;
+                let _ = tokio::io::AsyncWriteExt::shutdown(&mut to).await;
+            });
+            Ok(Box::pin(near) as Tunnel)
+        }
+        .boxed()
+    }
+}
 
 /// A served node; ends with the test.
 pub(crate) struct Running {
@@ -22,26 +54,61 @@ pub(crate) struct Running {
     pub(crate) drainer: Drainer,
     pub(crate) ended: tokio::task::JoinHandle<()>,
     pub(crate) node: Node,
+    pub(crate) plans: Plans,
+    pub(crate) access: InForce,
     registry: Registry,
 }
 
 impl Running {
     pub(crate) fn start(settings: Settings) -> Self {
+        Self::with_plan(settings, Plan::empty())
+    }
+
+    pub(crate) fn with_plan(settings: Settings, plan: Plan) -> Self {
+        Self::made(settings, plan, |listener| listener)
+    }
+
+    pub(crate) fn with_tls(certificates: listen::Certificates) -> Self {
+        Self::made(Settings::default(), Plan::empty(), |listener| listener.with_tls(certificates))
+    }
+
+    fn made(settings: Settings, plan: Plan, way: impl FnOnce(listen::Listener) -> listen::Listener) -> Self {
         let node = Node::new();
         let mut registry = Registry::default();
         let metrics = Metrics::register(&mut registry);
+        let hasher = KeyHasher::new([7; 32]);
+        let plans = Plans::new(plan, hasher);
         let admin = AdminDoor::new(admin::Parts {
             cache: node.cache.clone(),
             fetch: node.door.clone(),
+            plans: plans.clone(),
             responder: node.responder.clone(),
             registry: Arc::clone(&node.registry),
             traffic: Arc::new(admin::Traffic::default),
             draining: Arc::new(AtomicBool::new(false)),
             settings: admin::Settings::default(),
         });
+        let tunnels = Tunneler::new(Arc::new(Echoes), TunnelSettings::default(), &mut registry);
+        let access = Rules::new::<&str>(&["deny any path=/secret", "allow loopback"], &[]);
+        let access = InForce::new(access.expect("right rules"));
         let service = Service::new(Parts {
-            access: Rules::new::<&str>(&["deny any path=/secret", "allow loopback"], &[])
-                .expect("right rules"),
+            access: access.clone(),
+            reload: Some(Arc::new(|| Err("it is not TOML".to_owned()))),
+            site: SiteDoor::new(site::Parts {
+                cache: node.cache.clone(),
+                responder: node.responder.clone(),
+                plans: plans.clone(),
+                content_patience: Duration::from_secs(60),
+            }),
+            proxy: ProxyDoor::new(proxy::Parts {
+                cache: node.cache.clone(),
+                responder: node.responder.clone(),
+                plans: plans.clone(),
+                users: Users::default(),
+                tunnels,
+                content_patience: Duration::from_secs(60),
+            }),
+            hosts: Box::new(["ours.example".into()]),
             fetch: node.door.clone(),
             admin,
             responder: node.responder.clone(),
@@ -50,11 +117,11 @@ impl Running {
             name: Arc::from("node"),
             max_target: MAX_TARGET,
         });
-        let listener = listen::bind(([127, 0, 0, 1], 0).into()).expect("a port");
+        let listener = way(listen::bind(([127, 0, 0, 1], 0).into()).expect("a port"));
         let address = listener.local_addr().expect("bound");
         let (drainer, drain) = listen::drain();
         let ended = tokio::spawn(listener.serve(service, settings, drain));
-        Self { address, drainer, ended, node, registry }
+        Self { address, drainer, ended, node, plans, access, registry }
     }
 
     pub(crate) fn metrics(&self) -> String {
@@ -128,6 +195,14 @@ async fn access_rules_are_asked_and_named() {
     let server = start();
     let denied = request(server.address, "GET", "/secret/x", &[]).await.expect_refusal(&[403]);
     assert!(denied.text().contains("deny any path=/secret"), "{}", denied.text());
+}
+
+#[tokio::test]
+async fn a_reload_that_fails_says_why() {
+    let server = start();
+    let refused = request(server.address, "POST", "/api/v1/reload", &[]).await.expect_refusal(&[422]);
+    assert!(refused.text().contains("it is not TOML"), "{}", refused.text());
+    request(server.address, "GET", "/api/v1/reload", &[]).await.expect_refusal(&[405]);
 }
 
 // 4c 1, 2, 3, 4, 5, 6, 8: whatever could be framed in two ways is refused and the connection ends.
@@ -284,7 +359,7 @@ async fn the_host_is_one_and_the_same_everywhere() {
         "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
         "GET / HTTP/1.1\r\nHost: [::1]:8001\r\n\r\n",
         "GET / HTTP/1.1\r\nHost:\r\n\r\n",
-        "GET http://A:80/ HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET http://Ours.example:80/ HTTP/1.1\r\nHost: ours.example\r\n\r\n",
         "GET / HTTP/1.0\r\n\r\n",
     ] {
         raw(server.address, head).await.expect(200);
@@ -305,15 +380,13 @@ async fn a_request_that_has_been_here_is_a_loop() {
 #[tokio::test]
 async fn methods_that_no_door_has_are_refused() {
     let server = start();
-    for method in [
-        "CONNECT h:443",
-        "TRACE /",
-        "CONNECT /",
-        "PURGE /http://origin.example/a",
-        "PUT /http://origin.example/a",
-    ] {
+    for method in ["TRACE /", "CONNECT /", "PURGE /nothing", "PUT /http://origin.example/a"] {
         let response = raw(server.address, format!("{method} HTTP/1.1\r\nHost: h:443\r\n\r\n")).await;
-        let expected: &[u16] = if method == "CONNECT /" { &[400, 405] } else { &[405] };
+        let expected: &[u16] = match method {
+            "CONNECT /" => &[400, 405],
+            "PURGE /nothing" => &[404],
+            _ => &[405],
+        };
         response.expect_refusal(expected);
     }
 }

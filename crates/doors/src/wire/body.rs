@@ -1,9 +1,11 @@
 //! [`Body`]: the bytes of a response, as a door gives them.
 
+use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use cache::{FileRange, Payload, Source};
+use futures_util::Stream;
 
 /// The bytes of a response.
 #[derive(Default)]
@@ -15,6 +17,8 @@ pub enum Body {
     Text(Bytes),
     /// Out of the cache.
     Payload(Payload),
+    /// As they come, for as long as they come: events.
+    Stream(Pin<Box<dyn Stream<Item = Bytes> + Send>>),
     /// Made up by a test.
     #[cfg(test)]
     Made(super::tests::Made),
@@ -41,6 +45,7 @@ impl Body {
             Self::Empty => Some(0),
             Self::Text(bytes) => Some(bytes.len() as u64),
             Self::Payload(payload) => payload.length(),
+            Self::Stream(_) => None,
             #[cfg(test)]
             Self::Made(made) => made.length,
         }
@@ -57,6 +62,8 @@ impl Body {
                 let chunk = chunk.map_err(Broken::Failed)?;
                 Ok(Piece { bytes: chunk.bytes, file: chunk.file, source: Some(payload.source()) })
             }),
+            Self::Stream(events) => ready!(events.as_mut().poll_next(cx))
+                .map(|bytes| Ok(Piece { bytes, file: None, source: None })),
             #[cfg(test)]
             Self::Made(made) => ready!(made.poll_piece(cx)),
         };
@@ -68,6 +75,7 @@ impl Body {
             Self::Empty => true,
             Self::Text(bytes) => bytes.is_empty(),
             Self::Payload(payload) => payload.is_silent(),
+            Self::Stream(_) => false,
             #[cfg(test)]
             Self::Made(_) => false,
         }

@@ -72,7 +72,7 @@ impl Extents {
         let listed = self.listed.lock();
         let (extent, skipped) =
             listed.iter().find_map(|extent| Some((extent, extent.distance_to(slice)?)))?;
-        // The rest of a view that was long enough counts as well: its cork is already set.
+        // The rest of a view that was long enough counts as well: what comes before it is out.
         Some(Found { file: Arc::clone(&extent.file), offset: extent.offset + skipped as u64 })
     }
 

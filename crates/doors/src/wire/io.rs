@@ -2,9 +2,8 @@
 //!
 //! Owns the socket of one connection; hyper calls it on the connection's task. A slice that is a noted view of a file
 //! ([`Extents`](super::extents::Extents)) goes out by `sendfile` from that file, everything else by an ordinary
-//! vectored write. Between a head and the file view behind it the socket is corked, so that they fill whole segments; the
-//! cork is pulled as soon as bytes of the view are out. Held longer it makes the receiver sleep, and waking it is most
-//! of the sender's work (docs/decisions/0005).
+//! vectored write. A head with a file view behind it goes out with `MSG_MORE`, so that both fill whole segments: holding
+//! back more than that makes the receiver sleep, and waking it is most of the sender's work (docs/decisions/0005).
 //!
 //! Invariants: bytes leave in the order hyper gave them; a count of zero is never reported for a file view (a file that
 //! shrank is an error); after [`TURN`] bytes of files, or a [`STEP`] of memory, other connections have their turn.
@@ -16,21 +15,22 @@
 //! Needs hyper to queue buffers rather than copy them: `writev(true)`, never `pipeline_flush`.
 
 use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use hyper::rt::ReadBufCursor;
-use hyper_util::rt::TokioIo;
+use hyper::rt::{ReadBuf, ReadBufCursor};
 use rustix::fs::sendfile;
-use rustix::net::sockopt::set_tcp_cork;
+use rustix::net::{SendFlags, send};
 use tokio::io::Interest;
-use tokio::net::TcpStream;
+use tokio::time::Instant;
 
 use super::extents::Found;
 use super::patience::Patience;
 use super::peer::Peer;
+use super::socket::Socket;
 use crate::service::event::Ending;
 
 /// Head and body of a response no longer than this leave as one run of bytes.
@@ -39,6 +39,9 @@ const JOINED: usize = 4096;
 /// Most bytes of files that leave before other connections have their turn, so that one fast reader does not hold the
 /// thread.
 const TURN: usize = 2 * 1024 * 1024;
+
+/// Most bytes of files in a response's first turn.
+const FIRST: usize = 16 * 1024;
 
 /// Longer runs of memory leave in steps of this many bytes, with other connections in between: more at once costs more
 /// a byte (measured, docs/decisions/0006).
@@ -49,6 +52,9 @@ const REST: usize = 64 * 1024;
 
 /// Most slices looked at for a step; hyper gives no more at once.
 const SLICES: usize = 64;
+
+/// Most bytes of a request's head that are read at once.
+const HEAD_STEP: usize = 4096;
 
 /// How long a closing connection waits for the peer to stop sending, and for how many bytes. Closing with unread
 /// bytes resets the connection, which can take our last answer from the peer's hands.
@@ -69,10 +75,9 @@ pub(crate) struct Limits {
 /// The socket of one connection, beneath hyper.
 #[derive(Debug)]
 pub(crate) struct Wire {
-    socket: TokioIo<TcpStream>,
+    socket: Socket,
     peer: Arc<Peer>,
     limits: Limits,
-    corked: bool,
     /// Bytes of files that may still leave in this turn; none after a step of memory.
     turn_left: usize,
     writing: Patience,
@@ -80,6 +85,14 @@ pub(crate) struct Wire {
     /// Bytes came since the last request began: a head is on its way.
     head_begun: bool,
     requests_seen: u32,
+    /// Requests that had begun when bytes of a head last came.
+    heads_noted: u32,
+    /// Since hyper's last flush nothing of an answer has gone out: one may begin here.
+    between_answers: bool,
+    /// Interim answers that have begun to go out, and how many of their bytes have.
+    interim: Option<(Vec<u8>, usize)>,
+    /// HTTP/2: how long the client has left bytes lying.
+    lying: Patience,
     farewell: Option<Farewell>,
 }
 
@@ -91,25 +104,28 @@ struct Farewell {
 }
 
 impl Wire {
-    pub(crate) fn new(socket: TcpStream, peer: Arc<Peer>, limits: Limits) -> Self {
+    pub(crate) fn new(socket: impl Into<Socket>, peer: Arc<Peer>, limits: Limits) -> Self {
         Self {
-            socket: TokioIo::new(socket),
+            socket: socket.into(),
             peer,
             limits,
-            corked: false,
             turn_left: TURN,
             writing: Patience::default(),
             quiet: Patience::default(),
             // A new connection owes its first head at once.
             head_begun: true,
             requests_seen: 0,
+            heads_noted: 0,
+            between_answers: true,
+            interim: None,
+            lying: Patience::default(),
             farewell: None,
         }
     }
 
     fn write_file(&mut self, found: &Found, length: usize, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let length = length.min(self.turn_left);
-        let socket = self.socket.inner();
+        let socket = self.socket.tcp();
         loop {
             if socket.poll_write_ready(cx)?.is_pending() {
                 self.turn_left = TURN;
@@ -125,7 +141,6 @@ impl Wire {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Ok(sent) => {
                     self.turn_left -= sent;
-                    self.uncork()?;
                     return Poll::Ready(Ok(sent));
                 }
                 Err(error) => return Poll::Ready(Err(error)),
@@ -143,12 +158,41 @@ impl Wire {
                 joined[at..at + slice.len()].copy_from_slice(slice);
                 at += slice.len();
             }
-            return hyper::rt::Write::poll_write(Pin::new(&mut self.socket), cx, &joined[..length]);
+            return self.socket.poll_write(cx, &joined[..length]);
         }
         if length > STEP + REST {
             return self.write_step(slices, cx);
         }
-        hyper::rt::Write::poll_write_vectored(Pin::new(&mut self.socket), cx, slices)
+        self.socket.poll_write_vectored(cx, slices)
+    }
+
+    /// What comes before a view of a file. More follows at once, so that both fill whole segments. Of the file, few bytes
+    /// leave at first: when a thousand wait for their first byte, nobody gets megabytes before the others have theirs.
+    fn write_head(&mut self, slices: &[IoSlice<'_>], cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let socket = self.socket.tcp();
+        let mut joined = [0; JOINED];
+        let mut length = 0;
+        for slice in slices {
+            let count = slice.len().min(JOINED - length);
+            joined[length..length + count].copy_from_slice(&slice[..count]);
+            length += count;
+        }
+        loop {
+            if socket.poll_write_ready(cx)?.is_pending() {
+                return Poll::Pending;
+            }
+            let sent = socket.try_io(Interest::WRITABLE, || {
+                Ok(send(socket, &joined[..length], SendFlags::MORE | SendFlags::NOSIGNAL)?)
+            });
+            match sent {
+                Err(error)
+                    if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
+                sent => {
+                    self.turn_left = FIRST;
+                    return Poll::Ready(sent);
+                }
+            }
+        }
     }
 
     /// The first [`STEP`] bytes of a longer run; then it is the others' turn.
@@ -159,7 +203,7 @@ impl Wire {
             *part = IoSlice::new(&slice[..slice.len().min(left)]);
             left -= part.len();
         }
-        let taken = hyper::rt::Write::poll_write_vectored(Pin::new(&mut self.socket), cx, &step);
+        let taken = self.socket.poll_write_vectored(cx, &step);
         self.turn_left = if taken.is_ready() { 0 } else { TURN };
         taken
     }
@@ -184,8 +228,54 @@ impl Wire {
         }
     }
 
+    /// Sends interim answers that have begun, and those that wait where one may begin.
+    fn poll_interim(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.interim.is_none() && self.between_answers {
+            self.interim = self.peer.interims.take().map(|bytes| (bytes, 0));
+        }
+        while let Some((bytes, sent)) = &mut self.interim {
+            let taken = self.socket.poll_write(cx, &bytes[*sent..]);
+            match taken {
+                Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Poll::Ready(Ok(count)) => *sent += count,
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => return self.account(Poll::Pending, cx).map(|done| done.map(drop)),
+            }
+            if *sent == bytes.len() {
+                self.interim = None;
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// HTTP/2: ready when the client has left bytes of an answer lying for too long, though it takes and sends others
+    /// (4c 15: a window that never opens).
+    fn poll_lying(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+        loop {
+            let Some(since) = self.peer.oldest_offer() else {
+                self.lying.renew();
+                return Poll::Pending;
+            };
+            let left = self.limits.write.saturating_sub(Instant::now().saturating_duration_since(since));
+            if left.is_zero() {
+                self.peer.recorder().metrics.write_stalled();
+                return Poll::Ready(io::Error::new(
+                    io::ErrorKind::TimedOut,
+                    "the reader took nothing for too long",
+                ));
+            }
+            ready!(self.lying.poll_lost(left, cx));
+            self.lying.renew();
+        }
+    }
+
     /// Ready when the peer owes us a request and has been silent for too long.
     fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+        if self.peer.is_http2()
+            && let Poll::Ready(error) = self.poll_lying(cx)
+        {
+            return Poll::Ready(error);
+        }
         if self.peer.is_active() || self.writing.is_waiting() {
             self.quiet.renew();
             return Poll::Pending;
@@ -202,9 +292,27 @@ impl Wire {
         Poll::Ready(io::Error::new(io::ErrorKind::TimedOut, "the peer said nothing for too long"))
     }
 
+    /// Reads; the bytes of a head are kept for those who doubt its framing.
+    fn poll_bytes(&mut self, cx: &mut Context<'_>, mut buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+        if self.peer.is_http2() || self.peer.is_active() {
+            return self.socket.poll_read(cx, buf);
+        }
+        let mut space = [const { MaybeUninit::uninit() }; HEAD_STEP];
+        let most = buf.remaining().min(HEAD_STEP);
+        let mut head = ReadBuf::uninit(&mut space[..most]);
+        ready!(self.socket.poll_read(cx, head.unfilled()))?;
+        buf.put_slice(head.filled());
+        if self.heads_noted != self.peer.begun() {
+            self.heads_noted = self.peer.begun();
+            self.peer.raw_head.forget();
+        }
+        self.peer.raw_head.note(head.filled());
+        Poll::Ready(Ok(()))
+    }
+
     /// Takes and drops what the peer still sends, until it stops or has had enough time and bytes.
     fn poll_farewell(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let socket = self.socket.inner();
+        let socket = self.socket.tcp();
         let Some(farewell) = &mut self.farewell else { return Poll::Ready(()) };
         let mut dropped = [0; 4096];
         while farewell.bytes_left > 0 {
@@ -222,22 +330,6 @@ impl Wire {
         }
         Poll::Ready(())
     }
-
-    fn cork(&mut self) -> io::Result<()> {
-        if !self.corked {
-            set_tcp_cork(self.socket.inner(), true)?;
-            self.corked = true;
-        }
-        Ok(())
-    }
-
-    fn uncork(&mut self) -> io::Result<()> {
-        if self.corked {
-            self.corked = false;
-            set_tcp_cork(self.socket.inner(), false)?;
-        }
-        Ok(())
-    }
 }
 
 fn shrunk() -> io::Error {
@@ -251,7 +343,7 @@ impl hyper::rt::Read for Wire {
         buf: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        if let Poll::Ready(read) = hyper::rt::Read::poll_read(Pin::new(&mut this.socket), cx, buf) {
+        if let Poll::Ready(read) = this.poll_bytes(cx, buf) {
             // Only a head's first byte starts its clock: one byte a second must not stretch it.
             if !this.head_begun {
                 this.head_begun = true;
@@ -274,6 +366,8 @@ impl hyper::rt::Write for Wire {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = &mut *self;
+        ready!(this.poll_interim(cx))?;
+        this.between_answers = false;
         if this.turn_left == 0 {
             this.turn_left = TURN;
             cx.waker().wake_by_ref();
@@ -284,10 +378,7 @@ impl hyper::rt::Write for Wire {
             Some((at, found)) if slices[..at].iter().all(|slice| slice.is_empty()) => {
                 this.write_file(&found, slices[at].len(), cx)
             }
-            Some((at, _)) => {
-                this.cork()?;
-                this.write_plain(&slices[..at], cx)
-            }
+            Some((at, _)) => this.write_head(&slices[..at], cx),
             None => this.write_plain(slices, cx),
         };
         this.account(taken, cx)
@@ -300,7 +391,13 @@ impl hyper::rt::Write for Wire {
     /// hyper calls this when it has nothing left to write.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        this.uncork()?;
+        this.between_answers = true;
+        this.peer.interims.forget_late();
+        ready!(this.poll_interim(cx))?;
+        if this.socket.poll_flush(cx)?.is_pending() {
+            return this.account(Poll::Pending, cx).map(|stalled| stalled.map(drop));
+        }
+        this.writing.renew();
         this.peer.extents.clear();
         this.peer.settle(Ending::Complete);
         // The last bytes may leave long after hyper last looked for a request: start the clock here as well.
@@ -314,7 +411,7 @@ impl hyper::rt::Write for Wire {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.farewell.is_none() {
-            ready!(hyper::rt::Write::poll_shutdown(Pin::new(&mut self.socket), cx))?;
+            ready!(self.socket.poll_shutdown(cx))?;
             self.farewell = Some(Farewell { patience: Patience::default(), bytes_left: FAREWELL_BYTES });
         }
         self.poll_farewell(cx).map(Ok)
@@ -326,7 +423,7 @@ impl Drop for Wire {
         self.peer.settle(Ending::Broken);
         if self.peer.wants_reset() {
             // Best effort: the connection may be gone already.
-            let _ = self.socket.inner().set_zero_linger();
+            let _ = self.socket.tcp().set_zero_linger();
         }
     }
 }

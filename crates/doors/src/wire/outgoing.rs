@@ -24,14 +24,15 @@ use crate::service::event::{Ending, Event};
 pub(crate) struct Watch {
     peer: Arc<Peer>,
     version: Version,
+    number: u32,
     written_before: u64,
 }
 
 impl Watch {
     /// Begins with the request's head.
     pub(crate) fn begin(peer: &Arc<Peer>, version: Version) -> Self {
-        peer.begin(protocol(version));
-        Self { peer: Arc::clone(peer), version, written_before: peer.written() }
+        let number = peer.begin(protocol(version));
+        Self { peer: Arc::clone(peer), version, number, written_before: peer.written() }
     }
 
     fn protocol(&self) -> Protocol {
@@ -67,7 +68,15 @@ impl Outgoing {
         let left = if body.is_silent() { Some(0) } else { body.length() };
         let ended = left == Some(0);
         let is_long = left.is_none_or(|left| left >= SENDFILE_MIN);
+        if !ended && watch.protocol() == Protocol::Http2 {
+            watch.peer.offer(watch.number);
+        }
         Self { body, event: Some(event), watch, left, is_long, ended }
+    }
+
+    /// The empty body of an answer that is recorded elsewhere, later.
+    pub(crate) fn unrecorded(watch: Watch) -> Self {
+        Self { body: Body::Empty, event: None, watch, left: Some(0), is_long: false, ended: true }
     }
 
     fn metrics(&self) -> &Metrics {
@@ -106,6 +115,11 @@ impl http_body::Body for Outgoing {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         let this = self.get_mut();
+        let is_http2 = this.watch.protocol() == Protocol::Http2;
+        if is_http2 {
+            // Only who has room for more asks.
+            this.watch.peer.taken(this.watch.number);
+        }
         let Piece { bytes, file, source } = match ready!(this.body.poll_piece(cx)) {
             Some(Ok(piece)) => piece,
             Some(Err(broken)) => return Poll::Ready(Some(Err(broken))),
@@ -114,9 +128,14 @@ impl http_body::Body for Outgoing {
         this.left = this.left.map(|left| left.saturating_sub(bytes.len() as u64));
         this.ended = this.left == Some(0);
         this.sent(source, bytes.len() as u64);
+        if is_http2 {
+            // hyper keeps it until there is room, and the last one keeps this body alive.
+            this.watch.peer.offer(this.watch.number);
+        }
         if let Some(place) = file
             && this.is_long
-            && this.watch.protocol() == Protocol::Http1
+            && !is_http2
+            && this.watch.peer.sends_files()
         {
             this.watch.peer.extents.note(&bytes, place);
         }
@@ -134,6 +153,9 @@ impl http_body::Body for Outgoing {
 
 impl Drop for Outgoing {
     fn drop(&mut self) {
+        if self.watch.protocol() == Protocol::Http2 {
+            self.watch.peer.taken(self.watch.number);
+        }
         let Some(mut event) = self.event.take() else { return };
         let peer = &self.watch.peer;
         match (self.ended, self.watch.protocol()) {

@@ -4,12 +4,19 @@
 //! finished responses, the [`Wire`](super::Wire) settles them once their bytes are out. All three run on the
 //! connection's task (for HTTP/2 the bodies run on tasks of their own).
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use parking_lot::Mutex;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use super::extents::Extents;
+use super::interim::Interims;
+use super::raw_head::RawHead;
+use crate::exchange::fields::Scheme;
 use crate::service::event::{Ending, Event, Recorder};
 
 /// The other end of a connection, and what its parts share.
@@ -17,7 +24,15 @@ use crate::service::event::{Ending, Event, Recorder};
 pub struct Peer {
     /// Who connected to us; a proxy's address when one stands between.
     pub address: SocketAddr,
+    /// By which way it came in.
+    pub(crate) entrance: Entrance,
     pub(super) extents: Extents,
+    pub(crate) interims: Interims,
+    pub(crate) raw_head: RawHead,
+    /// What this connection has become by CONNECT.
+    tunnel: Mutex<Option<JoinHandle<()>>>,
+    /// HTTP/2: bytes of answers that the client has left lying, by answer, and since when.
+    offers: Mutex<HashMap<u32, Instant>>,
     recorder: Recorder,
     /// Requests ever begun.
     begun: AtomicU32,
@@ -33,6 +48,22 @@ pub struct Peer {
     unsettled: Mutex<Vec<Event>>,
 }
 
+/// The way by which a connection came in.
+#[derive(Clone, Debug)]
+pub(crate) struct Entrance {
+    /// Our end; `None` where nobody cares.
+    pub(crate) local: Option<SocketAddr>,
+    pub(crate) scheme: Scheme,
+    /// The site that the listener belongs to.
+    pub(crate) site: Option<Arc<str>>,
+}
+
+impl Default for Entrance {
+    fn default() -> Self {
+        Self { local: None, scheme: Scheme::Http, site: None }
+    }
+}
+
 /// The protocol a request came by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Protocol {
@@ -41,9 +72,19 @@ pub(super) enum Protocol {
 }
 
 impl Peer {
+    #[cfg(test)]
     pub(crate) fn new(address: SocketAddr, recorder: Recorder) -> Self {
+        Self::entering(address, Entrance::default(), recorder)
+    }
+
+    pub(crate) fn entering(address: SocketAddr, entrance: Entrance, recorder: Recorder) -> Self {
         Self {
             address,
+            entrance,
+            interims: Interims::default(),
+            raw_head: RawHead::default(),
+            tunnel: Mutex::new(None),
+            offers: Mutex::new(HashMap::new()),
             extents: Extents::default(),
             recorder,
             begun: AtomicU32::new(0),
@@ -60,16 +101,48 @@ impl Peer {
         &self.recorder
     }
 
-    pub(super) fn begin(&self, protocol: Protocol) {
-        self.begun.fetch_add(1, Relaxed);
+    /// Returns the number of the request.
+    pub(super) fn begin(&self, protocol: Protocol) -> u32 {
+        let number = self.begun.fetch_add(1, Relaxed);
         self.active.fetch_add(1, Relaxed);
         if protocol == Protocol::Http2 {
             self.http2.store(true, Relaxed);
         }
+        number
     }
 
     pub(super) fn end(&self) {
         self.active.fetch_sub(1, Relaxed);
+    }
+
+    /// Whether files may be sent as they are.
+    pub(super) fn sends_files(&self) -> bool {
+        self.entrance.scheme == Scheme::Http
+    }
+
+    /// The connection goes on as this.
+    pub(crate) fn become_tunnel(&self, tunnel: JoinHandle<()>) {
+        *self.tunnel.lock() = Some(tunnel);
+    }
+
+    /// What it goes on as, once.
+    pub(crate) fn take_tunnel(&self) -> Option<JoinHandle<()>> {
+        self.tunnel.lock().take()
+    }
+
+    /// The client may take bytes of an answer (HTTP/2).
+    pub(super) fn offer(&self, answer: u32) {
+        self.offers.lock().insert(answer, Instant::now());
+    }
+
+    /// It has, or the answer is over.
+    pub(super) fn taken(&self, answer: u32) {
+        self.offers.lock().remove(&answer);
+    }
+
+    /// Since when the client has left bytes lying.
+    pub(super) fn oldest_offer(&self) -> Option<Instant> {
+        self.offers.lock().values().min().copied()
     }
 
     pub(super) fn begun(&self) -> u32 {

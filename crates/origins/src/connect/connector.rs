@@ -1,4 +1,4 @@
-//! [`Connector`]: makes new connections for hyper's pool.
+//! [`Connector`]: makes new connections for hyper's pool, and for tunnels.
 //!
 //! Owns the TLS configuration and the resolver. Every connection goes to an address that the guard has just
 //! passed: nothing resolves a second time. The whole way is bounded: resolving by `resolve_timeout`, the
@@ -20,15 +20,19 @@ use tower_service::Service;
 
 use super::Endpoint;
 use super::link::{Addressing, Link, Transport};
-use super::proxy::{self, Scheme};
+use super::proxy::{self, Proxy, Scheme};
 use super::resolve::{self, Resolve};
 use super::tls::Tls;
-use crate::metrics::Metrics;
-use crate::{Guard, InvalidSettings, Settings};
+use crate::metrics::{Live, Metrics};
+use crate::{Guard, InvalidSettings, Settings, Versions};
 
 /// Makes connections; cheap to clone.
 #[derive(Clone)]
-pub(crate) struct Connector(Arc<Shared>);
+pub(crate) struct Connector {
+    shared: Arc<Shared>,
+    /// Offered over TLS.
+    versions: Versions,
+}
 
 struct Shared {
     settings: Arc<Settings>,
@@ -46,7 +50,18 @@ impl Connector {
         metrics: Arc<Metrics>,
     ) -> Result<Self, InvalidSettings> {
         let tls = Tls::new(&settings)?;
-        Ok(Self(Arc::new(Shared { settings, guard, resolver, tls, metrics })))
+        let versions = settings.versions;
+        Ok(Self { shared: Arc::new(Shared { settings, guard, resolver, tls, metrics }), versions })
+    }
+
+    /// The same, but it offers HTTP/1.1 alone.
+    pub(crate) fn of_http1(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared), versions: Versions::Http1 }
+    }
+
+    /// A connection that carries what others speak: to the endpoint itself, or through the proxy that https goes by.
+    pub(crate) async fn tunnel(&self, endpoint: &Endpoint) -> Result<Link, Error> {
+        self.shared.timed(self.shared.tunnel(endpoint)).await
     }
 }
 
@@ -60,49 +75,87 @@ impl Service<Uri> for Connector {
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
-        let shared = Arc::clone(&self.0);
-        Box::pin(async move {
-            let began = Instant::now();
-            let link = shared.connect(&uri).await?;
-            shared.metrics.connect_seconds.observe(began.elapsed().as_secs_f64());
-            Ok(TokioIo::new(link))
-        })
+        let (shared, versions) = (Arc::clone(&self.shared), self.versions);
+        Box::pin(async move { shared.timed(shared.connect(&uri, versions)).await.map(TokioIo::new) })
     }
 }
 
+/// Where to go for a target, judged.
+struct Way<'a> {
+    target: &'a Endpoint,
+    proxy: Option<&'a Proxy>,
+    addresses: Vec<SocketAddr>,
+}
+
 impl Shared {
-    async fn connect(&self, uri: &Uri) -> Result<Link, Error> {
+    async fn timed(&self, connecting: impl Future<Output = Result<Link, Error>>) -> Result<Link, Error> {
+        let began = Instant::now();
+        let link = connecting.await?;
+        self.metrics.connect_seconds.observe(began.elapsed().as_secs_f64());
+        Ok(link)
+    }
+
+    async fn connect(&self, uri: &Uri, versions: Versions) -> Result<Link, Error> {
         let (scheme, target) = target(uri)?;
+        let way = self.way(scheme, &target).await?;
+        let link = async {
+            match scheme {
+                Scheme::Http => {
+                    let (stream, live) = self.first_stop(&way).await?;
+                    let addressing = way.proxy.map_or(Addressing::Origin, |_| Addressing::Proxy);
+                    Ok(Link::new(Transport::Plain(stream), addressing, live))
+                }
+                Scheme::Https => {
+                    let (stream, live) = self.all_the_way(&way).await?;
+                    let stream = self.tls.handshake(&target, stream, versions).await?;
+                    Ok(Link::new(Transport::Tls(stream), Addressing::Origin, live))
+                }
+            }
+        };
+        self.in_time(&way, link).await
+    }
+
+    async fn tunnel(&self, target: &Endpoint) -> Result<Link, Error> {
+        let way = self.way(Scheme::Https, target).await?;
+        let link = async {
+            let (stream, live) = self.all_the_way(&way).await?;
+            Ok(Link::new(Transport::Plain(stream), Addressing::Origin, live))
+        };
+        self.in_time(&way, link).await
+    }
+
+    async fn way<'a>(&'a self, scheme: Scheme, target: &'a Endpoint) -> Result<Way<'a>, Error> {
         self.guard.check_host(&target.host, target.port)?;
-        let proxy = self.settings.proxies.proxy_for(scheme, &target);
+        let proxy = self.settings.proxies.proxy_for(scheme, target);
         let addresses = match proxy {
             Some(proxy) => resolve::proxy_addresses(&*self.resolver, &proxy.endpoint, &self.settings).await?,
-            None => resolve::checked_addresses(&*self.resolver, &self.guard, &target, &self.settings).await?,
+            None => resolve::checked_addresses(&*self.resolver, &self.guard, target, &self.settings).await?,
         };
-        let first_stop = proxy.map_or(&target, |proxy| &proxy.endpoint);
+        Ok(Way { target, proxy, addresses })
+    }
+
+    async fn in_time(
+        &self,
+        way: &Way<'_>,
+        link: impl Future<Output = Result<Link, Error>>,
+    ) -> Result<Link, Error> {
         let limit = self.settings.connect_timeout;
-        let way = async {
-            let stream = self.first_of(&addresses, first_stop).await?;
-            let live = self.metrics.live();
-            let (transport, addressing) = match (scheme, proxy) {
-                (Scheme::Http, None) => (Transport::Plain(stream), Addressing::Origin),
-                (Scheme::Http, Some(_)) => (Transport::Plain(stream), Addressing::Proxy),
-                (Scheme::Https, proxy) => {
-                    let stream = match proxy {
-                        Some(proxy) => {
-                            proxy::tunnel(stream, proxy, &target, &self.settings.user_agent).await?
-                        }
-                        None => stream,
-                    };
-                    (Transport::Tls(self.tls.handshake(&target, stream).await?), Addressing::Origin)
-                }
-            };
-            Ok(Link::new(transport, addressing, live))
-        };
-        tokio::time::timeout(limit, way).await.unwrap_or_else(|_| {
-            let detail = format!("no connection to {first_stop} within {limit:?}");
+        tokio::time::timeout(limit, link).await.unwrap_or_else(|_| {
+            let detail = format!("no connection to {} within {limit:?}", way.first_stop());
             Err(Error::new(Kind::OriginTimeout, detail))
         })
+    }
+
+    async fn first_stop(&self, way: &Way<'_>) -> Result<(TcpStream, Live), Error> {
+        let stream = self.first_of(&way.addresses, way.first_stop()).await?;
+        Ok((stream, self.metrics.live()))
+    }
+
+    async fn all_the_way(&self, way: &Way<'_>) -> Result<(TcpStream, Live), Error> {
+        let (stream, live) = self.first_stop(way).await?;
+        let Some(proxy) = way.proxy else { return Ok((stream, live)) };
+        let stream = proxy::tunnel(stream, proxy, way.target, &self.settings.user_agent).await?;
+        Ok((stream, live))
     }
 
     /// The first of the addresses that connects. Each has a head start before the next is tried beside it; when
@@ -139,6 +192,12 @@ impl Shared {
         // A kept connection whose other side has vanished fails soon, and the request is then sent again.
         socket.set_tcp_user_timeout(Some(self.settings.connect_timeout))?;
         Ok(stream)
+    }
+}
+
+impl Way<'_> {
+    fn first_stop(&self) -> &Endpoint {
+        self.proxy.map_or(self.target, |proxy| &proxy.endpoint)
     }
 }
 

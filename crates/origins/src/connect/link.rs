@@ -1,13 +1,15 @@
 //! [`Link`]: one connection to an origin or proxy, as hyper's pool sees it.
 //!
 //! Owns the socket and its place in the count of live connections. Passes bytes, vectored writes included; times
-//! and framing are checked above it.
+//! and framing are checked above it. An origin that refuses a request's content may answer and hang up while it is
+//! still being sent. So that the answer is read, what is written to a connection that the other side has given up
+//! is dropped; the reader learns of the loss when it has read what came before it, never as a clean end.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -21,6 +23,8 @@ pub(crate) struct Link {
     transport: Transport,
     addressing: Addressing,
     proven: Proven,
+    /// The other side takes nothing any more.
+    lost: bool,
     _live: Live,
 }
 
@@ -58,7 +62,17 @@ impl Proven {
 
 impl Link {
     pub(crate) fn new(transport: Transport, addressing: Addressing, live: Live) -> Self {
-        Self { transport, addressing, proven: Proven::default(), _live: live }
+        Self { transport, addressing, proven: Proven::default(), lost: false, _live: live }
+    }
+
+    /// A write's result, or as if it had gone well.
+    fn written(&mut self, result: io::Result<usize>, length: usize) -> io::Result<usize> {
+        let kind = result.as_ref().err().map(io::Error::kind);
+        if matches!(kind, Some(io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset)) {
+            self.lost = true;
+            return Ok(length);
+        }
+        result
     }
 
     fn negotiated_h2(&self) -> bool {
@@ -83,19 +97,28 @@ impl AsyncRead for Link {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        match &mut self.transport {
+        let before = buf.filled().len();
+        let read = match &mut self.transport {
             Transport::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
             Transport::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
+        };
+        if self.lost && matches!(read, Poll::Ready(Ok(()))) && buf.filled().len() == before {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
         }
+        read
     }
 }
 
 impl AsyncWrite for Link {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        match &mut self.transport {
+        if self.lost {
+            return Poll::Ready(Ok(buf.len()));
+        }
+        let result = ready!(match &mut self.transport {
             Transport::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
             Transport::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
-        }
+        });
+        Poll::Ready(self.written(result, buf.len()))
     }
 
     fn poll_write_vectored(
@@ -103,10 +126,15 @@ impl AsyncWrite for Link {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        match &mut self.transport {
+        let length = bufs.iter().map(|buf| buf.len()).sum();
+        if self.lost {
+            return Poll::Ready(Ok(length));
+        }
+        let result = ready!(match &mut self.transport {
             Transport::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
             Transport::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-        }
+        });
+        Poll::Ready(self.written(result, length))
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -117,10 +145,14 @@ impl AsyncWrite for Link {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.transport {
+        if self.lost {
+            return Poll::Ready(Ok(()));
+        }
+        let result = ready!(match &mut self.transport {
             Transport::Plain(stream) => Pin::new(stream).poll_flush(cx),
             Transport::Tls(stream) => Pin::new(stream).poll_flush(cx),
-        }
+        });
+        Poll::Ready(self.written(result.map(|()| 0), 0).map(|_| ()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -22,8 +22,13 @@ use crate::{InvalidSettings, Settings, Versions};
 /// Makes TLS connections.
 pub(crate) struct Tls {
     extra: RootCertStore,
-    versions: Versions,
-    connector: OnceCell<TlsConnector>,
+    config: OnceCell<Configs>,
+}
+
+/// By what they offer.
+struct Configs {
+    http1: Arc<ClientConfig>,
+    http1_and_http2: Arc<ClientConfig>,
 }
 
 impl Tls {
@@ -33,7 +38,7 @@ impl Tls {
         for path in &settings.extra_ca_files {
             read_authorities(path, &mut extra)?;
         }
-        Ok(Self { extra, versions: settings.versions, connector: OnceCell::new() })
+        Ok(Self { extra, config: OnceCell::new() })
     }
 
     /// TLS on a connected socket; the certificate must be the endpoint's.
@@ -41,19 +46,24 @@ impl Tls {
         &self,
         endpoint: &Endpoint,
         stream: TcpStream,
+        versions: Versions,
     ) -> Result<Box<TlsStream<TcpStream>>, Error> {
         let host = endpoint.host.strip_suffix('.').unwrap_or(&endpoint.host);
         let name = ServerName::try_from(host.to_owned()).map_err(|_| {
             Error::new(Kind::UrlInvalid, format!("{host} can not be the name of a TLS server"))
         })?;
-        let connector = self.connector.get_or_try_init(|| self.connector()).await?;
-        match connector.connect(name, stream).await {
+        let configs = self.config.get_or_try_init(|| self.configure()).await?;
+        let config = match versions {
+            Versions::Http1 => &configs.http1,
+            Versions::Http1AndHttp2 => &configs.http1_and_http2,
+        };
+        match TlsConnector::from(Arc::clone(config)).connect(name, stream).await {
             Ok(stream) => Ok(Box::new(stream)),
             Err(error) => Err(Error::new(Kind::OriginUnreachable, handshake_failed(endpoint, &error))),
         }
     }
 
-    async fn connector(&self) -> Result<TlsConnector, Error> {
+    async fn configure(&self) -> Result<Configs, Error> {
         let mut roots = tokio::task::spawn_blocking(system_authorities).await.map_err(|error| {
             Error::new(Kind::OriginUnreachable, format!("TLS can not be set up: {error}"))
         })?;
@@ -69,11 +79,10 @@ impl Tls {
             .map_err(|error| Error::new(Kind::OriginUnreachable, format!("TLS can not be set up: {error}")))?
             .with_root_certificates(roots)
             .with_no_client_auth();
-        config.alpn_protocols = match self.versions {
-            Versions::Http1 => vec![b"http/1.1".to_vec()],
-            Versions::Http1AndHttp2 => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
-        };
-        Ok(TlsConnector::from(Arc::new(config)))
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let http1 = Arc::new(config.clone());
+        config.alpn_protocols.insert(0, b"h2".to_vec());
+        Ok(Configs { http1, http1_and_http2: Arc::new(config) })
     }
 }
 

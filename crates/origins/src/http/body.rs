@@ -1,6 +1,6 @@
 //! [`ExchangeBody`]: the bytes of one answer, watched.
 //!
-//! Owns the exchange's permit and gives it back when the body ends, breaks or is dropped. Invariant: it ends
+//! Owns the exchange's permit and its hold on the request's content, and gives them back when the body ends, breaks or is dropped. Invariant: it ends
 //! cleanly only where the framing says so; hyper checks `Content-Length` and chunks, rustls the end of TLS
 //! (user demand 4c 31, 33-35). An HTTP/2 stream that is reset with NO_ERROR, which hyper takes for an end, is none.
 //! A body framed by the end of a plain connection ends with FIN: there is no way to tell more. Frames are passed on as they are, trailers are dropped, coding is not looked at.
@@ -17,6 +17,7 @@ use http::Version;
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, Sleep};
 
+use super::content::Sending;
 use super::limits::Permit;
 use crate::Settings;
 use crate::connect::Endpoint;
@@ -30,7 +31,19 @@ pub(crate) struct ExchangeBody<B> {
     endpoint: Endpoint,
     metrics: Arc<Metrics>,
     /// None once the body has ended or broken.
-    permit: Option<Permit>,
+    held: Option<Held>,
+}
+
+/// What an exchange holds until its answer's body has ended.
+pub(crate) struct Held {
+    sending: Sending,
+    _permit: Permit,
+}
+
+impl Held {
+    pub(crate) const fn new(permit: Permit, sending: Sending) -> Self {
+        Self { sending, _permit: permit }
+    }
 }
 
 impl<B> ExchangeBody<B>
@@ -44,21 +57,21 @@ where
         settings: &Settings,
         endpoint: Endpoint,
         metrics: Arc<Metrics>,
-        permit: Permit,
+        held: Held,
     ) -> Self {
-        let permit = (!inner.is_end_stream()).then_some(permit);
+        let held = (!inner.is_end_stream()).then_some(held);
         Self {
             inner,
             version,
             pace: Pace::new(settings.idle_timeout, settings.min_progress),
             endpoint,
             metrics,
-            permit,
+            held,
         }
     }
 
     fn broken(&mut self, error: Error) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        self.permit = None;
+        self.held = None;
         self.metrics.broken_body(&error);
         Poll::Ready(Some(Err(error)))
     }
@@ -77,9 +90,14 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let this = &mut *self;
-        while this.permit.is_some() {
+        while let Some(held) = &this.held {
             let Poll::Ready(frame) = Pin::new(&mut this.inner).poll_frame(cx) else {
                 ready!(this.pace.poll_stalled(cx));
+                // Who still takes content need not answer meanwhile.
+                if held.sending.quiet_since().is_some_and(|since| since.elapsed() < this.pace.idle) {
+                    this.pace.restart();
+                    continue;
+                }
                 let error = stalled(&this.endpoint, &this.pace);
                 return this.broken(error);
             };
@@ -88,7 +106,7 @@ where
                     this.pace.progress(data.len() as u64);
                     this.metrics.received.inc_by(data.len() as u64);
                     if this.inner.is_end_stream() {
-                        this.permit = None;
+                        this.held = None;
                     }
                     return Poll::Ready(Some(Ok(Frame::data(data))));
                 }
@@ -101,14 +119,14 @@ where
                     let detail = format!("{} reset the body's stream before its end", this.endpoint);
                     return this.broken(Error::new(Kind::OriginBroken, detail));
                 }
-                None => this.permit = None,
+                None => this.held = None,
             }
         }
         Poll::Ready(None)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.permit.is_none()
+        self.held.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -151,9 +169,14 @@ impl Pace {
         }
         self.received += bytes;
         if self.received >= self.min_progress {
-            self.received = 0;
-            self.waited = Duration::ZERO;
+            self.restart();
         }
+    }
+
+    fn restart(&mut self) {
+        self.received = 0;
+        self.waited = Duration::ZERO;
+        self.waiting_since = None;
     }
 
     /// Ready when it has been too long.

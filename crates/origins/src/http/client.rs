@@ -1,23 +1,24 @@
 //! [`Client`]: one request, one answer's head, over a kept or new connection.
 //!
-//! Owns hyper's pool. Checks what hyper leaves unchecked in an answer's head, turns hyper's errors into ours and
+//! Owns hyper's pools. Checks what hyper leaves unchecked in an answer's head, turns hyper's errors into ours and
 //! bounds the wait for the head. It neither follows redirects nor retries, with one exception: a kept connection
 //! that the origin closes while the request is on its way tells nothing about the origin, so that request is
-//! sent once more (RFC 9110 9.2.2; only GET is ever sent).
+//! sent once more, if it has no content and its method is idempotent (RFC 9110 section 9.2.2). hyper's own repeats
+//! are off, for they do not ask for the method.
 
 use std::error::Error as StdError;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use cache::{Error, Kind};
-use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
-use http::{Extensions, HeaderMap, Method, Request, Response, StatusCode, Uri};
-use http_body_util::Empty;
+use cache::{Error, Interim, Kind};
+use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
+use http::{Extensions, HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use hyper::body::Incoming;
 use hyper_util::client::legacy;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use protocols::http::hop;
 use url::Url;
 
+use super::content::{Content, Sending};
 use crate::Settings;
 use crate::connect::Endpoint;
 use crate::connect::connector::Connector;
@@ -30,81 +31,101 @@ const H2_STREAM_WINDOW: u32 = 4 * 1024 * 1024;
 /// The least that hyper takes as a read buffer.
 const LEAST_READ_BUFFER: usize = 8 * 1024;
 
+type Pool = legacy::Client<Connector, Content>;
+
 /// Sends requests.
 pub(crate) struct Client {
-    pool: legacy::Client<Connector, Empty<Bytes>>,
+    pool: Pool,
+    /// For requests whose `Host` is not that of their URL: hyper's HTTP/2 takes `:authority` from the URL alone.
+    http1: Pool,
     settings: Arc<Settings>,
     metrics: Arc<Metrics>,
 }
 
+/// The head of a request.
+pub(crate) struct Outgoing<'a> {
+    pub(crate) method: &'a Method,
+    pub(crate) url: &'a Url,
+    pub(crate) endpoint: &'a Endpoint,
+    /// Without framing; with `Host` when it is not that of the URL.
+    pub(crate) fields: HeaderMap,
+    pub(crate) interim: Option<&'a Interim>,
+}
+
 impl Client {
     pub(crate) fn new(connector: Connector, settings: Arc<Settings>, metrics: Arc<Metrics>) -> Self {
-        let pool = legacy::Client::builder(TokioExecutor::new())
-            .timer(TokioTimer::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(settings.pool_idle_timeout)
-            .pool_max_idle_per_host(settings.max_idle_per_host)
-            // Adaptive: 8 KiB first, doubled while reads come back full. A small answer never pays for a big
-            // buffer, a big body comes in frames of up to this size.
-            // It also holds the head while that is not whole.
-            .http1_max_buf_size(settings.read_buffer.max(settings.max_head_bytes).max(LEAST_READ_BUFFER))
-            .http1_max_headers(settings.max_head_fields)
-            .http2_keep_alive_interval(settings.tcp_keepalive)
-            .http2_keep_alive_timeout(settings.connect_timeout)
-            .http2_keep_alive_while_idle(true)
-            .http2_initial_connection_window_size(H2_CONNECTION_WINDOW)
-            .http2_initial_stream_window_size(H2_STREAM_WINDOW)
-            .http2_max_header_list_size(u32::try_from(settings.max_head_bytes).unwrap_or(u32::MAX))
-            .build(connector);
-        Self { pool, settings, metrics }
+        let http1 = pool(connector.of_http1(), &settings);
+        Self { pool: pool(connector, &settings), http1, settings, metrics }
     }
 
-    /// Sends a GET and waits for the head of the answer, which is sound.
-    pub(crate) async fn get(
+    /// Sends a request and waits for the head of the answer, which is sound.
+    pub(crate) async fn send(
         &self,
-        url: &Url,
-        endpoint: &Endpoint,
-        headers: HeaderMap,
+        mut request: Outgoing<'_>,
+        content: Content,
+        sending: &Sending,
     ) -> Result<Response<Incoming>, Error> {
-        let uri: Uri = url.as_str().parse().map_err(|error| {
+        let uri: Uri = request.url.as_str().parse().map_err(|error| {
             Error::new(Kind::UrlInvalid, format!("the URL can not be sent in a request: {error}"))
         })?;
-        let limit = self.settings.first_byte_timeout;
-        let response =
-            tokio::time::timeout(limit, self.send(uri, endpoint, headers)).await.map_err(|_| {
-                let detail = format!("{endpoint} did not begin to answer within {limit:?}");
-                Error::new(Kind::OriginTimeout, detail)
-            })??;
+        frame(&mut request.fields, request.method, &content);
+        let (limit, endpoint) = (self.settings.first_byte_timeout, request.endpoint);
+        let answer = sending.bounded(limit, self.exchange(&request, &uri, content)).await;
+        let response = answer.ok_or_else(|| {
+            let detail = format!("{endpoint} did not begin to answer within {limit:?}");
+            Error::new(Kind::OriginTimeout, detail)
+        })?;
+        let response = response.map_err(|error| failed(&error, endpoint, sending))?;
         check_head(&response, endpoint, &self.settings)?;
         Ok(response)
     }
 
-    async fn send(
+    async fn exchange(
         &self,
-        uri: Uri,
-        endpoint: &Endpoint,
-        headers: HeaderMap,
-    ) -> Result<Response<Incoming>, Error> {
-        let error = match self.send_once(uri.clone(), headers.clone()).await {
-            Ok(response) => return Ok(response),
-            Err(error) if closed_while_idle(&error) => {
-                self.metrics.repeats.inc();
-                match self.send_once(uri, headers).await {
-                    Ok(response) => return Ok(response),
-                    Err(error) => error,
+        request: &Outgoing<'_>,
+        uri: &Uri,
+        content: Content,
+    ) -> Result<Response<Incoming>, legacy::Error> {
+        if !content.is_none() || !request.method.is_idempotent() {
+            return self.send_once(request, uri, content).await;
+        }
+        let mut sent_before = false;
+        loop {
+            let error = match self.send_once(request, uri, Content::none()).await {
+                Ok(response) => return Ok(response),
+                Err(error) => error,
+            };
+            match closed_while_idle(&error) {
+                // Each time costs a kept connection, so there is an end to it.
+                Some(Progress::Unsent) => {}
+                Some(Progress::Sent) if !sent_before => {
+                    sent_before = true;
+                    self.metrics.repeats.inc();
                 }
+                _ => return Err(error),
             }
-            Err(error) => error,
-        };
-        Err(failed(&error, endpoint))
+        }
     }
 
-    async fn send_once(&self, uri: Uri, headers: HeaderMap) -> Result<Response<Incoming>, legacy::Error> {
-        let mut request = Request::new(Empty::new());
-        *request.method_mut() = Method::GET;
-        *request.uri_mut() = uri;
-        *request.headers_mut() = headers;
-        let response = self.pool.request(request).await?;
+    async fn send_once(
+        &self,
+        outgoing: &Outgoing<'_>,
+        uri: &Uri,
+        content: Content,
+    ) -> Result<Response<Incoming>, legacy::Error> {
+        let mut request = Request::new(content);
+        *request.method_mut() = outgoing.method.clone();
+        *request.uri_mut() = uri.clone();
+        *request.headers_mut() = outgoing.fields.clone();
+        if let Some(interim) = outgoing.interim.cloned() {
+            hyper::ext::on_informational(&mut request, move |answer| {
+                let mut headers = answer.headers().clone();
+                hop::remove(&mut headers);
+                interim(answer.status(), &headers);
+            });
+        }
+        let pool = if outgoing.fields.contains_key(HOST) { &self.http1 } else { &self.pool };
+        let response = pool.request(request).await?;
         if let Some(proven) = response.extensions().get::<Proven>() {
             proven.set();
         }
@@ -112,19 +133,64 @@ impl Client {
     }
 }
 
-fn closed_while_idle(error: &legacy::Error) -> bool {
+fn pool(connector: Connector, settings: &Settings) -> Pool {
+    legacy::Client::builder(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(settings.pool_idle_timeout)
+        .pool_max_idle_per_host(settings.max_idle_per_host)
+        .retry_canceled_requests(false)
+        // Adaptive: 8 KiB first, doubled while reads come back full. A small answer never pays for a big
+        // buffer, a big body comes in frames of up to this size.
+        // It also holds the head while that is not whole.
+        .http1_max_buf_size(settings.read_buffer.max(settings.max_head_bytes).max(LEAST_READ_BUFFER))
+        .http1_max_headers(settings.max_head_fields)
+        .http2_keep_alive_interval(settings.tcp_keepalive)
+        .http2_keep_alive_timeout(settings.connect_timeout)
+        .http2_keep_alive_while_idle(true)
+        .http2_initial_connection_window_size(H2_CONNECTION_WINDOW)
+        .http2_initial_stream_window_size(H2_STREAM_WINDOW)
+        .http2_max_header_list_size(u32::try_from(settings.max_head_bytes).unwrap_or(u32::MAX))
+        .build(connector)
+}
+
+/// How the end of the content is marked (RFC 9112 section 6). A length of none is told as well, as some origins insist
+/// on one.
+fn frame(fields: &mut HeaderMap, method: &Method, content: &Content) {
+    if content.is_none() {
+        return;
+    }
+    if let Some(length) = content.length() {
+        fields.insert(CONTENT_LENGTH, HeaderValue::from(length));
+    } else if matches!(*method, Method::GET | Method::HEAD) {
+        // hyper sends no content with these unless told to; with others it chooses this itself.
+        fields.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
+}
+
+/// How far a request got on a connection that was dead.
+enum Progress {
+    /// hyper found out before it wrote.
+    Unsent,
+    /// Perhaps as far as the origin.
+    Sent,
+}
+
+/// None when the connection has never carried an answer, or when it was not its end that failed the request.
+fn closed_while_idle(error: &legacy::Error) -> Option<Progress> {
     let mut extras = Extensions::new();
     if let Some(connected) = error.connect_info() {
         connected.get_extras(&mut extras);
     }
     let proven = extras.get::<Proven>().is_some_and(Proven::get);
-    proven && find::<hyper::Error>(error).is_some_and(|error| !error.is_parse())
+    let error = find::<hyper::Error>(error).filter(|error| proven && !error.is_parse())?;
+    Some(if error.is_canceled() { Progress::Unsent } else { Progress::Sent })
 }
 
-/// What is wrong, from the connector's own word or hyper's.
-fn failed(error: &legacy::Error, endpoint: &Endpoint) -> Error {
-    if let Some(ours) = find::<Error>(error) {
-        return ours.clone();
+/// What is wrong, from the content's own word, the connector's or hyper's.
+fn failed(error: &legacy::Error, endpoint: &Endpoint, sending: &Sending) -> Error {
+    if let Some(ours) = sending.failure().or_else(|| find::<Error>(error).cloned()) {
+        return ours;
     }
     let cause = root_cause(error);
     let Some(hyper) = find::<hyper::Error>(error) else {

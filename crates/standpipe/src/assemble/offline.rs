@@ -24,14 +24,17 @@ pub(crate) async fn cache(values: &Values, origin: Arc<dyn Origin>) -> Result<Of
     let store =
         store::open::<Http>(settings::store(values), &mut registry).map_err(|error| error.to_string())?;
     let hasher = KeyHasher::new(secret::load_or_create(&values.store_directory)?);
-    store.loaded().await;
     let parts = cache::Parts {
         store: store.clone(),
         origin,
         clock: Arc::new(SystemClock::new()),
         settings: settings::cache(values),
     };
-    Ok(Offline { cache: Cache::new(parts, &mut registry), hasher, store })
+    let cache = Cache::new(parts, &mut registry);
+    // What comes in must not push out what is promised to stay.
+    cache.restore_pins().await;
+    store.loaded().await;
+    Ok(Offline { cache, hasher, store })
 }
 
 /// Opens and closes the store: what has no body is forgotten, what no entry names is deleted. Nothing is evicted.
@@ -40,7 +43,12 @@ pub(crate) fn tidy(values: &Values) -> Result<(), String> {
         .enable_all()
         .build()
         .map_err(|error| format!("the runtime cannot start: {error}"))?;
-    let config = store::Config { quota: u64::MAX, ..settings::store(values) };
+    let config = store::Config {
+        quota: u64::MAX,
+        max_entries: u64::MAX,
+        await_pins: false,
+        ..settings::store(values)
+    };
     runtime.block_on(async {
         let store =
             store::open::<Http>(config, &mut Registry::default()).map_err(|error| error.to_string())?;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use doors::access_log::Format;
 use doors::fetch::PassHeaders;
+use doors::proxy::TunnelSettings;
 use doors::{access_log, admin, fetch, listen};
 use origins::{Downgrade, Guard, ProxySettings, ResolverChoice, Versions};
 
@@ -15,6 +16,7 @@ pub(super) fn store(values: &Values) -> store::Config {
         directory: values.store_directory.clone(),
         disk: Arc::new(store::RealDisk),
         quota: values.store_quota.0,
+        max_entries: values.store_max_entries.0,
         high_mark: values.store_high_mark.percent(),
         low_mark: values.store_low_mark.percent(),
         huge_share: values.store_huge_share.percent(),
@@ -26,7 +28,9 @@ pub(super) fn store(values: &Values) -> store::Config {
         open_files: values.store_open_files.count(),
         load_threads: values.store_load_threads.count(),
         commit_interval: values.store_commit_interval.0,
+        await_pins: true,
         compact_from: values.store_compact_from.0,
+        ..store::Config::new(values.store_directory.clone(), values.store_quota.0)
     }
 }
 
@@ -45,11 +49,14 @@ pub(super) fn cache(values: &Values) -> cache::Settings {
         max_waiting_fills: values.fill_max_waiting.count(),
         fill_wait: values.fill_wait,
         max_bypasses: values.fill_max_bypasses.count(),
+        piece: values.fill_piece.0,
+        max_variants: values.fill_max_variants.count(),
         max_pins: values.admin_max_pins.count(),
         take_overs: values.fill_take_overs.small(),
         flush_pause: values.fill_flush_pause.0,
         sweep_interval: values.store_sweep_interval.0,
         sweep_batch: values.store_sweep_batch.count(),
+        ..cache::Settings::default()
     }
 }
 
@@ -101,6 +108,14 @@ pub(super) fn fetch(values: &Values) -> Result<fetch::Settings, String> {
             WhenFull::Refuse => cache::WhenFull::Refuse,
         },
     })
+}
+
+pub(super) fn tunnels(values: &Values) -> TunnelSettings {
+    TunnelSettings {
+        allow: values.proxy_connect.iter().map(|target| target.0.clone()).collect(),
+        most: values.proxy_max_tunnels.count(),
+        idle: values.proxy_tunnel_idle.0,
+    }
 }
 
 pub(super) fn admin(values: &Values) -> admin::Settings {
@@ -156,6 +171,7 @@ mod tests {
         let values = default_values();
         assert_eq!(cache(&values), cache::Settings::default());
         assert_eq!(listen(&values), listen::Settings::default());
+        assert_eq!(format!("{:?}", tunnels(&values)), format!("{:?}", TunnelSettings::default()));
         let origins = origins(&values, ProxySettings::default());
         let pseudonym = origins.pseudonym.clone();
         assert_eq!(

@@ -1,6 +1,8 @@
 //! The command line: commands, flags and their help. The flags of `serve` are made from the table of configuration
 //! keys, so they cannot differ from it. Deliberately has no effects.
 
+mod operators;
+
 use std::path::PathBuf;
 
 use clap::builder::ValueParser;
@@ -37,6 +39,10 @@ pub(crate) fn command() -> Command {
         pin(),
         pins(),
         unpin(),
+        operators::purge(),
+        operators::explain(),
+        operators::entries(),
+        operators::prewarm(),
         wrap_command(),
         scrub(),
         fsck(),

@@ -12,6 +12,7 @@ use super::raw::Raw;
 use super::value::Size;
 
 /// What defaults are made of.
+#[derive(Clone)]
 pub(crate) struct Facts {
     /// Cores this process may run on.
     pub(crate) cores: usize,

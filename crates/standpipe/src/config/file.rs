@@ -1,4 +1,4 @@
-//! The configuration file: TOML text to items with their places.
+//! The configuration file: TOML text to items and tables with their places.
 //!
 //! Refuses what is too long, is no TOML, names no key, or has the wrong type; each message names file, line and
 //! column, and the nearest name. Deliberately does not look into values: that is the keys' business.
@@ -13,6 +13,8 @@ use toml::de::{DeTable, DeValue};
 
 use super::keys::{self, KEYS, Key};
 use super::raw::{Source, nearest};
+use super::tables::Reading as _;
+use super::tables::{self, KINDS, RawTable};
 use super::value::Shape;
 
 /// Longest configuration file; a longer one is surely another file.
@@ -39,22 +41,32 @@ pub(super) fn load(path: &Path) -> Result<String, String> {
         .map_err(|error| problem(&format!("is not UTF-8 at byte {}", error.utf8_error().valid_up_to())))
 }
 
-/// Finds the keys in a text. Returns also all that is wrong.
-pub(super) fn read(path: &Path, text: &str) -> (Vec<Item>, Vec<String>) {
-    let mut reading = Reading { path, text, items: Vec::new(), problems: Vec::new() };
+/// What was found in a file.
+pub(super) struct Found {
+    pub(super) items: Vec<Item>,
+    pub(super) tables: Vec<RawTable>,
+    /// All that is wrong.
+    pub(super) problems: Vec<String>,
+}
+
+/// Finds the keys and tables in a text.
+pub(super) fn read(path: &Path, text: &str) -> Found {
+    let mut reading = Reading { path, text, items: Vec::new(), tables: Vec::new(), problems: Vec::new() };
     match DeTable::parse(text) {
         Ok(table) => reading.sections(table.get_ref()),
         Err(error) => reading.not_toml(&error),
     }
     // Tables come sorted by name; people read from the top.
     reading.problems.sort_by_key(|(offset, _)| *offset);
-    (reading.items, reading.problems.into_iter().map(|(_, problem)| problem).collect())
+    let problems = reading.problems.into_iter().map(|(_, problem)| problem).collect();
+    Found { items: reading.items, tables: reading.tables, problems }
 }
 
 struct Reading<'a> {
     path: &'a Path,
     text: &'a str,
     items: Vec<Item>,
+    tables: Vec<RawTable>,
     /// Byte offset and message.
     problems: Vec<(usize, String)>,
 }
@@ -71,6 +83,11 @@ impl Reading<'_> {
     fn sections(&mut self, table: &DeTable<'_>) {
         for (name, value) in table {
             let section = name.get_ref().as_ref();
+            if let Some(kind) = tables::kind_of(section) {
+                let read = tables::read(kind, value, self);
+                self.tables.extend(read);
+                continue;
+            }
             if !KEYS.iter().any(|key| key.section() == section) {
                 self.unknown_section(section, name.span());
                 continue;
@@ -91,9 +108,11 @@ impl Reading<'_> {
     fn unknown_section(&mut self, section: &str, span: Range<usize>) {
         // A key written without its section is the likelier mistake.
         let keys = KEYS.iter().filter(|key| key.member() == section).map(|key| key.name).collect::<Vec<_>>();
+        let tables = KINDS.iter().map(|kind| kind.name).filter(|name| !name.contains('.'));
+        let table = nearest(section, tables);
         let hint = match (keys.as_slice(), nearest(section, KEYS.iter().map(Key::section))) {
             ([], Some(name)) => format!("; did you mean `[{name}]`?"),
-            ([], None) => String::new(),
+            ([], None) => table.map_or(String::new(), |name| format!("; did you mean `[[{name}]]`?")),
             (keys, _) => format!("; did you mean `{}`?", keys.join("` or `")),
         };
         self.problem(span, &format!("unknown section `{}`{hint}", section.escape_debug()));
@@ -116,8 +135,7 @@ impl Reading<'_> {
     fn value(&mut self, key: &'static Key, value: &Spanned<DeValue<'_>>) {
         match texts(key.shape, value.get_ref()) {
             Some(texts) => {
-                let (line, column) = place(self.text, value.span().start);
-                let source = Source::File { path: self.path.to_owned(), line, column };
+                let source = self.source(value.span().start);
                 self.items.push(Item { key, texts, source });
             }
             None => {
@@ -126,15 +144,22 @@ impl Reading<'_> {
             }
         }
     }
+}
+
+impl tables::Reading for Reading<'_> {
+    fn source(&self, offset: usize) -> Source {
+        let (line, column) = place(self.text, offset);
+        Source::File { path: self.path.to_owned(), line, column }
+    }
 
     fn problem(&mut self, span: Range<usize>, message: &str) {
-        let (line, column) = place(self.text, span.start);
-        self.problems.push((span.start, format!("{}:{line}:{column}: {message}", self.path.display())));
+        let place = self.source(span.start);
+        self.problems.push((span.start, format!("{place}: {message}")));
     }
 }
 
 /// The value as texts, if its type fits.
-fn texts(shape: Shape, value: &DeValue<'_>) -> Option<Vec<String>> {
+pub(super) fn texts(shape: Shape, value: &DeValue<'_>) -> Option<Vec<String>> {
     match (shape, value) {
         (Shape::Text | Shape::Measure | Shape::List, DeValue::String(text)) => Some(vec![text.to_string()]),
         (Shape::Number | Shape::Measure, DeValue::Integer(number)) if number.radix() == 10 => {
@@ -148,7 +173,7 @@ fn texts(shape: Shape, value: &DeValue<'_>) -> Option<Vec<String>> {
     }
 }
 
-fn described(value: &DeValue<'_>) -> String {
+pub(super) fn described(value: &DeValue<'_>) -> String {
     match value {
         DeValue::Array(_) => "a list that holds something else".to_owned(),
         other => format!("a value of type {}", other.type_str()),
@@ -167,12 +192,12 @@ mod tests {
     use super::*;
 
     fn problems(text: &str) -> Vec<String> {
-        read(Path::new("s.toml"), text).1
+        read(Path::new("s.toml"), text).problems
     }
 
     #[test]
     fn items_carry_their_places() {
-        let (items, problems) = read(Path::new("s.toml"), "# é\n[server]\n\n  grace = \"1s\"\n");
+        let Found { items, problems, .. } = read(Path::new("s.toml"), "# é\n[server]\n\n  grace = \"1s\"\n");
         assert_eq!(problems, Vec::<String>::new());
         let [item] = items.as_slice() else { panic!("one item") };
         assert_eq!((item.key.name, item.texts.as_slice()), ("server.grace", ["1s".to_owned()].as_slice()));

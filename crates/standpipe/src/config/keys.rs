@@ -10,8 +10,9 @@ use std::time::Duration;
 use super::facts::{self, Facts};
 use super::raw::Raw;
 use super::value::{
-    AccessLog, AccessRule, Buffer, FieldValue, ListenAddress, LogFormat, LogLevel, Number, OriginRule,
-    PeerAddress, Resolver, SessionAddress, Shape, Size, SocketMode, TrustedProxy, Value, Wait, WhenFull,
+    AccessLog, AccessRule, Buffer, ConnectTarget, FieldName, FieldValue, ListenAddress, LogFormat, LogLevel,
+    Number, OriginRule, OwnHost, PeerAddress, Resolver, SessionAddress, Shape, SiteFlag, SiteListen, Size,
+    SocketMode, TrustedProxy, Value, Wait, WhenFull,
 };
 
 /// What is known about one key.
@@ -118,6 +119,18 @@ keys! {
         "Addresses and ports to listen on; `:8001` means every address of this machine, port 0 any free port.";
     server_name: String = "server.name", Found { how: "the host name", find: facts::host_name }, r#""cache1.lab.example""#,
         "Name of this node in `Via`, `Cache-Status` and `X-Cache`, where other characters than those of a token become `_`; it must be unique, because a request that has been here is refused as a loop.";
+    server_hosts: Vec<OwnHost> = "server.hosts", Text(""), r#"["cache1.lab.example"]"#,
+        "Names of this node beside the addresses it listens on: requests in absolute form for one of them are for its own pages, all others for the forward proxy.";
+    server_site: Vec<SiteFlag> = "server.site" / "site", Text(""), r#"["docs=https://docs.example/"]"#,
+        "Sites in one word, `NAME=URL`, found at `/r/NAME/`; `[[site]]` tables can say more.";
+    server_site_listen: Vec<SiteListen> = "server.site-listen" / "site-listen", Text(""), r#"["docs=127.0.0.1:9000"]"#,
+        "Listeners of which a site is the root, `NAME=ADDRESS:PORT`.";
+    server_content_timeout: Wait = "server.content-timeout", Text("60s"), r#""5min""#,
+        "Time a client may pause within the content of a request to a site or through the forward proxy.";
+    server_certificate_interval: Wait<1_000, 86_400_000> = "server.certificate-interval", Text("30s"), r#""1h""#,
+        "How often the certificate files of listeners are looked at for changes.";
+    server_memo: Number<0, 10_000_000> = "server.memo", Text("4096"), "100000",
+        "Most request targets of sites and forward proxy whose parsed form is remembered.";
     server_shutdown_file: Option<PathBuf> = "server.shutdown-file", Text(""), r#""/run/standpipe/shutdown""#,
         "While this file exists the health check answers 503, so that a load balancer sends nobody here any more.";
     server_drain_delay: Duration = "server.drain-delay", Text("0s"), r#""10s""#,
@@ -159,6 +172,8 @@ keys! {
         "Directory of the store. It belongs to one process and may be deleted whenever the server is stopped.";
     store_quota: Size = "store.quota", Found { how: "10 % of the free disk, at most `20GB`", find: facts::quota }, r#""500GB""#,
         "Most bytes of objects, growing ones included.";
+    store_max_entries: Number<1, 1_000_000_000> = "store.max-entries", Text("10000000"), "100000000",
+        "Most objects, whatever their length; beyond, others are evicted. Each takes about 120 bytes of memory.";
     store_high_mark: Number<1, 100> = "store.high-mark", Text("95"), "90",
         "Percent of `store.quota` in use above which objects are evicted.";
     store_low_mark: Number<0, 100> = "store.low-mark", Text("90"), "80",
@@ -201,6 +216,26 @@ keys! {
     fetch_when_full: WhenFull = "fetch.when-full", Text("stream"), r#""refuse""#,
         "What becomes of a request whose object the store cannot take, because there is no room, the object is larger than the whole quota or the disk does not work: `stream` sends it uncached from the origin to the client, `refuse` answers 507 or, for the disk, 500.";
 
+    policy_heuristic_max: Duration = "policy.heuristic-max", Text("1d"), r#""1h""#,
+        "Longest lifetime that is guessed from `Last-Modified`, for sites and forward proxy.";
+    policy_reload_floor: Duration = "policy.reload-floor", Text("1s"), r#""10s""#,
+        "For so long after an origin confirmed an object, a client's `no-cache` and `max-age` do not make it be asked again, so that herds of reloads do not reach it.";
+    policy_stale_on_error: Duration = "policy.stale-on-error", Text("1d"), r#""1h""#,
+        "How long past its lifetime an object may stand in for an origin that cannot be reached and names no `stale-if-error`.";
+    policy_vary_fields: Number<0, 64> = "policy.vary-fields", Text("16"), "4",
+        "Most fields that `Vary` may name; answers that name more are not stored.";
+    policy_targets: Vec<FieldName> = "policy.targets", Text("CDN-Cache-Control"), r#"["Lab-Cache-Control", "CDN-Cache-Control"]"#,
+        "Targeted fields (RFC 9213) in the order of their rank: the first that is valid goes before `Cache-Control`.";
+
+    proxy_connect: Vec<ConnectTarget> = "proxy.connect", Text("*:443"), r#"["*:443", "*.lab.example:22"]"#,
+        "Hosts and ports that CONNECT may lead to; `origin.allow` decides about addresses in any case.";
+    proxy_max_tunnels: Number<0, 1_000_000> = "proxy.max-tunnels", Text("1024"), "64",
+        "Most tunnels (CONNECT) at once; further ones are refused.";
+    proxy_tunnel_idle: Wait = "proxy.tunnel-idle", Text("5min"), r#""1h""#,
+        "Time after which a tunnel ends when nothing comes from either side.";
+    proxy_users_file: Option<PathBuf> = "proxy.users-file", Text(""), r#""/etc/standpipe/proxy-users""#,
+        "File with a line `name:password` for each user of the forward proxy (`Proxy-Authorization: Basic`); without, the access rules alone decide.";
+
     fill_retry_for: Duration = "fill.retry-for", Text("8s"), r#""30s""#,
         "How long after the first attempt further ones may start before the origin has answered.";
     fill_resume_for: Duration = "fill.resume-for", Text("30s"), r#""2min""#,
@@ -217,6 +252,10 @@ keys! {
         "How long a fill waits for its turn.";
     fill_max_bypasses: Number<1, 100_000> = "fill.max-bypasses", Text("512"), "64",
         "Most objects at once that are streamed uncached because the store cannot take them; `fill.max-waiting` and `fill.wait` hold for those who wait for that.";
+    fill_piece: Buffer<65_536, 1_073_741_824> = "fill.piece", Text("1MiB"), r#""4MiB""#,
+        "Length of the aligned pieces in which ranges of objects are fetched that are not there, on sites and through the proxy.";
+    fill_max_variants: Number<1, 100_000> = "fill.max-variants", Text("64"), "256",
+        "Most variants of one URL (`Vary`); the oldest goes first.";
     fill_take_overs: Number<0, 100> = "fill.take-overs", Text("3"), "1",
         "How often a waiting request starts over when the fill it waited for ended without a decision.";
     fill_flush_pause: Wait = "fill.flush-pause", Text("5ms"), r#""20ms""#,
@@ -259,7 +298,7 @@ keys! {
         "Most bytes of the head of an answer.";
     origin_max_head_fields: Number<16, 10_000> = "origin.max-head-fields", Text("256"), "1000",
         "Most header fields of an answer.";
-    origin_read_buffer: Buffer<8_192, 67_108_864> = "origin.read-buffer", Text("256KiB"), r#""1MiB""#,
+    origin_read_buffer: Buffer<8_192, 67_108_864> = "origin.read-buffer", Text("2MiB"), r#""1MiB""#,
         "Most bytes read from an origin at once.";
     origin_max_redirects: Number<0, 100> = "origin.max-redirects", Text("10"), "3",
         "Most redirects followed for one object.";
@@ -283,7 +322,7 @@ keys! {
         "The `User-Agent` origins see.";
 
     access_rules: Vec<AccessRule> = "access.rules", Text(""), r#"["deny 10.0.0.7", "allow 10.0.0.0/8 door=fetch|health", "allow loopback"]"#,
-        "Who may do what: the first rule that fits decides, and what none fits is refused. Without rules, loopback and private networks may do everything. Doors are fetch, admin, metrics and health.";
+        "Who may do what: the first rule that fits decides, and what none fits is refused. Without rules, loopback and private networks may do everything. Doors are fetch, site, proxy, connect, admin, metrics and health; for clients outside loopback and private networks, a rule opens proxy and connect only by naming them.";
     access_trusted_proxies: Vec<TrustedProxy> = "access.trusted-proxies", Text(""), r#"["10.0.0.1"]"#,
         "Networks whose `X-Forwarded-For` is believed.";
 

@@ -10,13 +10,19 @@ use std::path::{Path, PathBuf};
 use super::facts::Facts;
 use super::file;
 use super::keys::{self, KEYS, KeyDefault};
+use super::tables::RawTable;
 use super::value::Value;
 
-/// What was typed, key by key.
+/// What was typed, key by key and table by table.
 #[derive(Default)]
-pub(crate) struct Raw(HashMap<&'static str, Given>);
+pub(crate) struct Raw {
+    keys: HashMap<&'static str, Given>,
+    /// In the order of the file.
+    pub(crate) tables: Vec<RawTable>,
+}
 
 /// The value of one key as text, and who gave it.
+#[derive(Clone)]
 pub(crate) struct Given {
     /// One text, or the items of a list.
     pub(crate) texts: Vec<String>,
@@ -89,17 +95,18 @@ impl Raw {
 
     /// Takes the text of a configuration file. Returns all that is wrong with its shape.
     pub(crate) fn add_file(&mut self, path: &Path, text: &str) -> Vec<String> {
-        let (items, problems) = file::read(path, text);
-        for file::Item { key, texts, source } in items {
+        let found = file::read(path, text);
+        for file::Item { key, texts, source } in found.items {
             self.keep(key, texts, source);
         }
-        problems
+        self.tables.extend(found.tables);
+        found.problems
     }
 
     /// Fills in what nobody gave.
     pub(crate) fn add_defaults(&mut self, facts: &Facts) {
         for key in KEYS {
-            if self.0.contains_key(key.name) {
+            if self.keys.contains_key(key.name) {
                 continue;
             }
             match key.default {
@@ -111,7 +118,7 @@ impl Raw {
 
     /// What was given for a key.
     pub(crate) fn given(&self, name: &str) -> Option<&Given> {
-        self.0.get(name)
+        self.keys.get(name)
     }
 
     /// The value of a key, or a sentence that names key, place and what is expected.
@@ -130,7 +137,7 @@ impl Raw {
     }
 
     fn keep(&mut self, key: &'static keys::Key, texts: Vec<String>, source: Source) {
-        self.0.entry(key.name).or_insert(Given { texts, source });
+        self.keys.entry(key.name).or_insert(Given { texts, source });
     }
 }
 

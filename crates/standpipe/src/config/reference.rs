@@ -1,6 +1,7 @@
 //! The reference of all keys, `docs/configuration.md`, written from the table of keys.
 
 use super::show::toml_value;
+use super::tables::{KINDS, Kind, Member, Otherwise};
 use super::{KEYS, Key, KeyDefault, Shape};
 
 const HEAD: &str = "\
@@ -25,6 +26,14 @@ Sizes have a unit, decimal (`kB`, `MB`, `GB`, `TB`) or binary (`KiB`, `MiB`, `Gi
 `min`, `h`, `d`, `w`.
 ";
 
+const TABLES: &str = "
+# Tables
+
+These may stand in the file any number of times, and only there. Sites, rules, access rules, users of the proxy and
+certificates are read again on SIGHUP and by `POST /api/v1/reload`; what changed is logged, and when anything is wrong all stays
+as it was. Other keys take effect at the next start.
+";
+
 /// The whole page.
 pub(crate) fn markdown() -> String {
     let mut page = HEAD.to_owned();
@@ -36,7 +45,29 @@ pub(crate) fn markdown() -> String {
         }
         page.push_str(&entry(key));
     }
+    page.push_str(TABLES);
+    page.extend(KINDS.iter().map(table));
     page
+}
+
+fn table(kind: &Kind) -> String {
+    let members: String = kind.members.iter().map(member).collect();
+    format!("\n## `[[{}]]`\n\n{}\n\n{members}", kind.name, kind.doc.trim())
+}
+
+fn member(member: &Member) -> String {
+    let otherwise = match member.otherwise {
+        Otherwise::Needed => "needed".to_owned(),
+        Otherwise::Text("") => "optional".to_owned(),
+        Otherwise::Text(text) => format!("default `{}`", toml_value(member.shape, &[text.to_owned()])),
+    };
+    format!(
+        "- `{name}` ({otherwise}): {doc} Value: {expects}. Example: `{name} = {example}`\n",
+        name = member.name,
+        doc = member.doc,
+        expects = (member.expects)(),
+        example = member.example,
+    )
 }
 
 fn entry(key: &Key) -> String {

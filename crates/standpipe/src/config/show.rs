@@ -1,7 +1,8 @@
 //! The effective configuration as TOML, each line with the place its value came from.
 
+use super::tables::RawTable;
 use super::value::Shape;
-use super::{Config, KEYS};
+use super::{Config, KEYS, Raw};
 
 /// Width to which values are filled up, so that the places stand in one column.
 const COLUMN: usize = 56;
@@ -20,6 +21,32 @@ pub(crate) fn effective(config: &Config) -> String {
         let line = format!("{} = {}", key.member(), toml_value(key.shape, &given.texts));
         shown.push_str(&format!("{line:COLUMN$} # {}\n", given.source));
     }
+    for table in &config.raw.tables {
+        shown.push('\n');
+        shown.push_str(&table_text(table));
+    }
+    shown
+}
+
+/// Every table as text, without its place.
+pub(crate) fn table_texts(raw: &Raw) -> Vec<String> {
+    raw.tables.iter().map(|table| members(table, &format!("[[{}]]", table.kind.name))).collect()
+}
+
+/// A table with what was given, and those that belong to it.
+fn table_text(table: &RawTable) -> String {
+    let head = format!("[[{}]]", table.kind.name);
+    members(table, &format!("{head:COLUMN$} # {}", table.place))
+}
+
+fn members(table: &RawTable, head: &str) -> String {
+    let mut shown = format!("{head}\n");
+    for member in table.kind.members {
+        if let Some(given) = table.given.get(member.name) {
+            shown.push_str(&format!("{} = {}\n", member.name, toml_value(member.shape, &given.texts)));
+        }
+    }
+    shown.extend(table.below.iter().map(table_text));
     shown
 }
 

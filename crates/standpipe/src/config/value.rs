@@ -4,6 +4,7 @@
 //! Deliberately knows no key names and no sources: those are in `keys` and `raw`.
 
 mod sessions;
+mod sites;
 mod words;
 
 use std::fmt;
@@ -11,6 +12,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub(crate) use sessions::{PeerAddress, SessionAddress, SocketMode};
+pub(crate) use sites::{
+    ConditionalStatus, ConnectTarget, FieldName, HostWord, IgnoredParameter, KeptHost, MediaType, MethodWord,
+    OriginUrl, OwnHost, PathWord, RangeFillWord, SetCookieWord, SiteFlag, SiteListen, SiteName,
+    StatusTtlWord, seconds,
+};
 pub(crate) use words::{
     AccessLog, AccessRule, FieldValue, ListenAddress, LogFormat, LogLevel, OriginRule, Resolver,
     TrustedProxy, WhenFull,

@@ -13,7 +13,7 @@ use prometheus_client::registry::Registry;
 
 use super::arguments::{amount, count, time};
 use super::metrics::Metrics;
-use super::serve::{allowed_uids, runtime};
+use super::serve::{allowed_uids, runtime, whole};
 use super::signals::Signals;
 use super::startup::Startup;
 use super::tls::Files;
@@ -22,10 +22,10 @@ use super::{Failed, Program, daemon};
 pub(super) fn run(arguments: &ArgMatches) -> Result<(), Failed> {
     let startup = Startup::new(Program::Client, arguments)?;
     let address = server(arguments)?;
+    let to_server = Files::of(arguments, "tls-ca").client_of(&address)?;
     if startup.is_for_background() {
         return Ok(daemon::start()?);
     }
-    let to_server = Files::of(arguments, "tls-ca").client()?;
     let from_clients = Files::of(arguments, "tls-client-ca");
     // A certificate may be meant for the server alone.
     let from_clients = if from_clients.authority.is_some() { from_clients.server()? } else { None };
@@ -48,9 +48,12 @@ pub(super) fn run(arguments: &ArgMatches) -> Result<(), Failed> {
 }
 
 async fn serve(proxy: &Proxy, listener: Listener, signals: &mut Signals) -> Result<(), String> {
+    let serving = proxy.clone();
+    // A task of its own: once stopped it still takes what has come.
+    let serving = tokio::spawn(async move { serving.serve(listener).await });
     tokio::select! {
         () = signals.end() => {}
-        ended = proxy.serve(listener) => ended.map_err(|error| format!("the listener broke: {error}"))?,
+        ended = serving => whole(ended)?,
     }
     proxy.stop();
     tokio::select! {

@@ -19,6 +19,7 @@ use doors::session::{Kept, Shown};
 use prometheus_client::registry::Registry;
 use tokio::net::UdpSocket;
 use tokio::runtime::{Builder, Runtime};
+use tokio::task::JoinError;
 
 use self::report::Report;
 use super::arguments::{amount, count, time};
@@ -39,12 +40,12 @@ pub(super) fn run(arguments: &ArgMatches) -> Result<(), Failed> {
         return Ok(daemon::start()?);
     }
     let tls = Files::of(arguments, "tls-client-ca").server()?;
+    let place = store_choice(arguments).read()?;
     let runtime = runtime()?;
     runtime.block_on(async {
         let listener = startup.open(tls)?;
         let metrics = Metrics::bind(PROGRAM, arguments)?;
         let mut signals = Signals::listen(startup.users)?;
-        let place = store_choice(arguments).read()?;
         let sessiond = bind_sessiond(arguments)?;
         startup.settle(&listener)?;
         // From here on there may be threads.
@@ -73,16 +74,24 @@ pub(super) fn runtime() -> Result<Runtime, String> {
 }
 
 async fn serve(server: &Server, listener: Listener, signals: &mut Signals) -> Result<(), String> {
+    let serving = server.clone();
+    // A task of its own: once stopped it still takes what has come.
+    let serving = tokio::spawn(async move { serving.serve(listener).await });
     tokio::select! {
         () = signals.end() => {}
         // The one connection of FD: is over, or the listener broke.
-        ended = server.serve(listener) => ended.map_err(|error| format!("the listener broke: {error}"))?,
+        ended = serving => whole(ended)?,
     }
     server.stop();
     tokio::select! {
         () = server.stopped() => Ok(()),
         () = signals.end() => Err("a second signal: ended at once".to_owned()),
     }
+}
+
+/// How a listener's task ended.
+pub(super) fn whole(ended: Result<io::Result<()>, JoinError>) -> Result<(), String> {
+    ended.map_err(io::Error::from).flatten().map_err(|error| format!("the listener broke: {error}"))
 }
 
 /// Serves on further threads; they end with the process.

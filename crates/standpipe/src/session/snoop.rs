@@ -35,7 +35,7 @@ pub(super) fn run(arguments: &ArgMatches) -> Result<(), Failed> {
     process::harden().into_iter().for_each(|refused| PROGRAM.say(refused));
     let address = |name| arguments.get_one::<Address>(name).ok_or_else(|| format!("no {name} address"));
     let (listen, server) = (address("listen")?, address("server")?);
-    let tls = Files::of(arguments, "tls-ca").client()?;
+    let tls = Files::of(arguments, "tls-ca").client_of(server)?;
     let connector = Connector { tls, ..Connector::new(server.clone()) };
     let output = Output::new(arguments.get_flag("json"), arguments.get_flag("reveal"));
     runtime()?.block_on(async {

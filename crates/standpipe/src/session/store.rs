@@ -46,12 +46,17 @@ pub(crate) enum Place {
 }
 
 impl Choice {
-    /// Reads the files.
+    /// Reads the files, and checks whatever can be checked without the store.
     pub(crate) fn read(self) -> Result<Place, String> {
         match self.url {
             None if self.remote.key.is_some() => {
                 Err("a key that seals sessions is of use only with a store that is not memory".to_owned())
             }
+            None if self.memory.bytes < MemorySettings::LEAST_BYTES => Err(format!(
+                "max-bytes is {} and must be at least {}, or there are sessions that have no room",
+                self.memory.bytes,
+                MemorySettings::LEAST_BYTES
+            )),
             None => Ok(Place::Memory(self.memory)),
             Some(url) => self.remote.read(&url).map(|settings| Place::Redis(Box::new(settings))),
         }
@@ -69,12 +74,14 @@ impl Remote {
         };
         let ca = self.ca.as_deref().map(contents).transpose()?;
         let defaults = RedisSettings::new(url, keys);
-        Ok(RedisSettings {
+        let settings = RedisSettings {
             prefix: self.prefix.unwrap_or_else(|| defaults.prefix.clone()),
             timeout: self.timeout.unwrap_or(defaults.timeout),
             tls: RedisTls { ca, client },
             ..defaults
-        })
+        };
+        settings.check().map_err(not_opened)?;
+        Ok(settings)
     }
 }
 
@@ -88,10 +95,7 @@ impl Place {
                 Ok(Kept { store, memory: Some(memory), redis: None })
             }
             Self::Redis(settings) => {
-                let redis = RedisStore::open(*settings).map_err(|error| match error {
-                    OpenError::Settings(problem) => problem,
-                    OpenError::Thread(error) => format!("no thread for the store: {error}"),
-                })?;
+                let redis = RedisStore::open(*settings).map_err(not_opened)?;
                 let redis = Arc::new(redis);
                 let store: Arc<dyn SessionStore> = Arc::clone(&redis) as _;
                 Ok(Kept { store, memory: None, redis: Some(redis) })
@@ -102,6 +106,13 @@ impl Place {
 
 fn contents(path: &Path) -> Result<Vec<u8>, String> {
     fs::read(path).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+fn not_opened(error: OpenError) -> String {
+    match error {
+        OpenError::Settings(problem) => problem,
+        OpenError::Thread(error) => format!("no thread for the store: {error}"),
+    }
 }
 
 fn because(error: &KeysError) -> String {
@@ -125,6 +136,17 @@ mod tests {
     }
 
     #[test]
+    fn a_store_in_memory_has_room_for_every_session_or_is_refused() {
+        let with = |bytes| {
+            let memory = MemorySettings { bytes, ..MemorySettings::default() };
+            Choice { memory, ..choice(None, None) }.read()
+        };
+        assert!(with(MemorySettings::LEAST_BYTES).is_ok());
+        let problem = with(MemorySettings::LEAST_BYTES - 1).err().unwrap_or_default();
+        assert!(problem.contains("max-bytes is 33919"), "{problem}");
+    }
+
+    #[test]
     fn a_store_elsewhere_needs_a_key_and_memory_none() {
         let directory = tempfile::tempdir().expect("a directory");
         let key = directory.path().join("key");
@@ -137,9 +159,12 @@ mod tests {
         assert!(problem(url, Some(Path::new("/none"))).contains("/none"));
         assert!(choice(None, None).read().and_then(Place::open).is_ok_and(|kept| kept.memory.is_some()));
         assert!(choice(url, Some(&key)).read().and_then(Place::open).is_ok_and(|kept| kept.redis.is_some()));
+        // Known before the program goes to the background, and without the password.
+        for wrong in ["http://:secret@h/", "redis://:secret@h:99999", "redis+cluster://:secret@"] {
+            let said = problem(Some(wrong), Some(&key));
+            assert!(!said.is_empty() && !said.contains("secret"), "{wrong}: {said}");
+        }
         fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).expect("ours");
         assert!(problem(url, Some(&key)).contains("everyone"));
-        let wrong = choice(Some("http://h/"), None);
-        assert!(wrong.read().is_err());
     }
 }

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use clap::ArgMatches;
 use distcache::Address;
 use distcache::client::{Client, ClientSettings, Connections, Persistent};
+use distcache::limits::TIMEOUT_MS;
 use hdrhistogram::Histogram;
 
 use self::model::{Known, Lengths, Worker};
@@ -79,6 +80,7 @@ impl Plan {
             return Err(Failed::Usage("-withcert: certificates are not built in".to_owned()));
         }
         let address = arguments.get_one::<Address>("connect").cloned();
+        let address = address.ok_or_else(|| "no address to connect to".to_owned())?;
         let sessions = count(arguments, "sessions");
         let (min, max) = (count(arguments, "datamin"), count(arguments, "datamax"));
         if min > max {
@@ -87,6 +89,10 @@ impl Plan {
         let (timeout, vary) = (amount(arguments, "timeout"), amount(arguments, "timevar"));
         if vary >= timeout {
             return Err(Failed::Usage("-timevar must be less than -timeout".to_owned()));
+        }
+        let longest = u64::from(TIMEOUT_MS) / 1000;
+        if timeout + vary > longest {
+            return Err(Failed::Usage(format!("-timeout and -timevar together are at most {longest}")));
         }
         let defaults = ClientSettings::default();
         let connection = match arguments.get_flag("persistent") {
@@ -97,7 +103,7 @@ impl Plan {
             connection,
             timeout: time(arguments, "request-timeout", defaults.timeout),
             connect_timeout: time(arguments, "request-timeout", defaults.connect_timeout),
-            tls: Files::of(arguments, "tls-ca").client()?,
+            tls: Files::of(arguments, "tls-ca").client_of(&address)?,
             ..defaults
         };
         let connections = amount(arguments, "connections");
@@ -109,7 +115,7 @@ impl Plan {
         let operations = arguments.get_one("ops").copied();
         let seed = arguments.get_one("seed").copied();
         Ok(Self {
-            address: address.ok_or_else(|| "no address to connect to".to_owned())?,
+            address,
             client,
             sessions,
             lengths: Lengths { min, max, c_peers: arguments.get_flag("c-peers") },
@@ -219,9 +225,13 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_together_is_refused() {
-        for words in
-            [&["--datamin=100", "--datamax=99"][..], &["--timeout=5", "--timevar=5"], &["--withcert=1"]]
-        {
+        for words in [
+            &["--datamin=100", "--datamax=99"][..],
+            &["--timeout=5", "--timevar=5"],
+            &["--withcert=1"],
+            // No server takes more than seven days.
+            &["--timeout=604800", "--timevar=1"],
+        ] {
             assert!(plan(words).is_err(), "{words:?}");
         }
     }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::ArgMatches;
+use distcache::Address;
 use distcache::net::tls::{ClientConfig, ServerConfig};
 use rustls::RootCertStore;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
@@ -47,6 +48,14 @@ impl<'a> Files<'a> {
             .with_single_cert(own.0, own.1)
             .map_err(|error| format!("the TLS certificate and its key: {error}"))?;
         Ok(Some(Arc::new(config)))
+    }
+
+    /// For connecting to this address, which must have an authority when it is a `TLS:` one.
+    pub(super) fn client_of(self, server: &Address) -> Result<Option<Arc<ClientConfig>>, String> {
+        if matches!(server, Address::Tls(_)) && self.authority.is_none() {
+            return Err(format!("{server} needs --tls-ca: which servers are trusted?"));
+        }
+        self.client()
     }
 
     /// For connecting. `None` without an authority.
@@ -127,5 +136,13 @@ mod tests {
         let files = Files { authority: Some(&certificate), ..files };
         assert!(files.server().is_ok_and(|config| config.is_some()));
         assert!(files.client().is_ok_and(|config| config.is_some()));
+    }
+
+    #[test]
+    fn a_tls_server_needs_an_authority_and_no_other_does() {
+        let files = Files { certificate: None, key: None, authority: None };
+        let of = |server: &str| files.client_of(&server.parse().expect("an address"));
+        assert!(of("TLS:localhost:1").is_err_and(|problem| problem.contains("--tls-ca")));
+        assert!(of("IP:localhost:1").is_ok_and(|config| config.is_none()));
     }
 }

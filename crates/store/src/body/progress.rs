@@ -18,6 +18,10 @@ pub(crate) enum Next {
     Fail(Failure),
 }
 
+fn is_behind(growth: &Growth, declared: Option<u64>, position: u64) -> bool {
+    growth.is_in_pieces() && declared.is_some_and(|declared| position >= declared)
+}
+
 /// What a reader that still wants `range` can do now; `None`: wait.
 pub(crate) fn next(
     growth: &Growth,
@@ -29,12 +33,13 @@ pub(crate) fn next(
     if range.is_empty() {
         return Some(Next::End);
     }
-    if expected.is_none() && position < growth.committed() {
-        return Some(Next::Take(growth.committed().min(end)));
+    let readable = growth.readable(position);
+    if expected.is_none() && position < readable {
+        return Some(Next::Take(readable.min(end)));
     }
     // After the phase, nothing can be missed: an ended body commits no more.
     let phase = growth.phase();
-    let committed = growth.committed();
+    let committed = growth.readable(position);
     let released = match (expected, &phase) {
         (None, _) => committed,
         (Some(expected), Phase::Complete(_, digest)) if expected == digest => committed,
@@ -51,6 +56,8 @@ pub(crate) fn next(
         return Some(Next::Take(released.min(end)));
     }
     match phase {
+        // The rest of a body with holes has been read, and its beginning may still be missing.
+        Phase::Filling if expected.is_none() && is_behind(growth, declared, position) => Some(Next::End),
         Phase::Complete(..) => Some(Next::End),
         Phase::Whole(_) if expected.is_none() => Some(Next::End),
         Phase::Filling | Phase::Whole(_) => None,

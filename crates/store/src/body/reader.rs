@@ -22,7 +22,7 @@ use crate::files::directory::Place;
 use crate::files::mapping::{BLOCK, Segment};
 use crate::files::open::OpenFile;
 use crate::files::residency;
-use crate::growth::Phase;
+use crate::growth::{Phase, Ranged};
 use crate::waiters::Ticket;
 use crate::{Digest, Failure};
 
@@ -98,6 +98,22 @@ impl BodyReader {
         Poll::Ready(result)
     }
 
+    /// The gap at the reader's position that nobody fills: of a body with holes, and after
+    /// [`poll_chunk`](Self::poll_chunk) was pending. The task is woken when it becomes one. Whoever wants the bytes claims
+    /// it and polls again.
+    pub fn unclaimed_gap(&self) -> Option<Range<u64>> {
+        if self.ended || self.errand.is_some() {
+            return None;
+        }
+        let growth = &self.body.growth;
+        let next = self.position..self.end.min(self.position.saturating_add(1));
+        let Some(Ranged::Unclaimed(_)) = growth.look(next) else { return None };
+        match growth.look(self.position..self.end)? {
+            Ranged::Unclaimed(gap) => Some(gap),
+            Ranged::Committed | Ranged::Failed(_) => None,
+        }
+    }
+
     fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Chunk>, Failure>> {
         loop {
             if let Some(errand) = &mut self.errand {
@@ -161,7 +177,9 @@ impl BodyReader {
 
     fn is_resident(&self, segment: &Segment, range: &Range<u64>) -> bool {
         let growth = &self.body.growth;
-        let recent = growth.length().is_none() && growth.committed() - range.start <= RECENT;
+        // Of a body with holes nobody knows when its bytes were written.
+        let recent =
+            !growth.is_in_pieces() && growth.length().is_none() && growth.committed() - range.start <= RECENT;
         recent || range.end <= self.fetched || residency::known(segment, range, self.body.shared.second())
     }
 

@@ -2,6 +2,7 @@
 
 mod history;
 mod model;
+mod sweeping;
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;

@@ -17,18 +17,20 @@
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 
 use rustix::fs::{FlockOperation, flock};
 
-use super::disk::{Disk, Kind, Listed, replace};
+use super::disk::{Disk, Kind, Listed, NO_LINK, read_small, replace};
 use crate::{Digest, OpenError};
 
 /// Begins the names of directories that are to be deleted.
 const TRASH: &str = "trash-";
+/// Longest small state that is read, in bytes.
+const MOST_CONTROL: usize = 64 << 20;
 /// The directories that a store has.
 const DIRECTORIES: [&str; 5] = ["fills", "parts", "bodies", "index", "control"];
 
@@ -123,7 +125,7 @@ impl Directory {
 
     /// What was kept under a name.
     pub(crate) fn read_control(&self, name: &str) -> io::Result<Vec<u8>> {
-        fs::read(self.root.join("control").join(name))
+        read_small(&*self.disk, &self.root.join("control").join(name), MOST_CONTROL)
     }
 
     /// Keeps a few bytes under a name.
@@ -240,8 +242,9 @@ fn sweep(path: &Path) {
 pub(crate) fn lock(root: &Path) -> Result<File, OpenError> {
     let path = root.join("lock");
     let failed = |error: io::Error| OpenError { detail: format!("cannot lock {}: {error}", path.display()) };
-    let mut file =
-        File::options().read(true).write(true).create(true).truncate(false).open(&path).map_err(failed)?;
+    let mut options = File::options();
+    options.read(true).write(true).create(true).truncate(false).custom_flags(NO_LINK);
+    let mut file = options.open(&path).map_err(failed)?;
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => {}
         Err(rustix::io::Errno::WOULDBLOCK) => return Err(locked(root, file)),

@@ -18,6 +18,7 @@ use std::io::{self, ErrorKind, IoSlice};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+pub(super) use real::NO_LINK;
 pub use real::RealDisk;
 
 /// The file system below the store's directory.

@@ -10,6 +10,7 @@
 //! Deliberately not here: what the digest is compared with, and the body's end unless the disk fails.
 
 use std::collections::VecDeque;
+use std::fs::File;
 use std::io::{self, ErrorKind, IoSlice};
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
@@ -167,7 +168,7 @@ impl Pipeline {
                 let Some(batch) = lanes.writing.pop() else { break };
                 (batch, lanes.written)
             };
-            match write_all(self.body.shared.disk(), &self.file, &batch.pieces, offset) {
+            match write_all(self.body.shared.disk(), self.file.file(), &batch.pieces, offset) {
                 Ok(()) => self.commit(batch),
                 Err(error) => self.write_failed(&error),
             }
@@ -288,11 +289,11 @@ impl Lane {
 }
 
 /// Writes all pieces at `offset`, without copying them together.
-fn write_all(disk: &dyn Disk, file: &OpenFile, pieces: &[Bytes], mut offset: u64) -> io::Result<()> {
+pub(crate) fn write_all(disk: &dyn Disk, file: &File, pieces: &[Bytes], mut offset: u64) -> io::Result<()> {
     let mut slices: Vec<IoSlice<'_>> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
     let mut rest = &mut slices[..];
     while !rest.is_empty() {
-        match disk.write_at(file.file(), rest, offset)? {
+        match disk.write_at(file, rest, offset)? {
             0 => return Err(ErrorKind::WriteZero.into()),
             written => {
                 offset += written as u64;

@@ -5,7 +5,7 @@
 use std::sync::atomic::Ordering;
 
 use super::shard::Shard;
-use super::slot::Recorded;
+use super::slot::{Marked, Recorded};
 use super::{Index, Levels, Number};
 use crate::Key;
 use crate::journal::{Log, Move, Pending, Position};
@@ -20,9 +20,10 @@ pub(crate) struct Unwritten {
 
 /// A record found at start.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Loaded {
+pub(crate) struct Loaded<'a> {
     pub(crate) record: Recorded,
     pub(crate) deadline: u32,
+    pub(crate) labels: &'a [u64],
 }
 
 /// Loading, writing out, compacting.
@@ -83,10 +84,6 @@ impl<E: Clone, R: Clone> Index<E, R> {
         self.levels.uncommitted.sub(unwritten.records);
     }
 
-    pub(crate) fn has_pending(&self, part: usize) -> bool {
-        self.parts[part].shard.read().log.as_ref().is_some_and(|log| log.pending_bytes() > 0)
-    }
-
     /// Notes that records have moved, where they still are the ones.
     pub(crate) fn moved(&self, part: usize, moves: &[Move]) {
         let mut shard = self.parts[part].shard.write();
@@ -119,10 +116,18 @@ impl<E, R> Loader<'_, E, R> {
     }
 
     /// Puts a record in the place of an older one, whose body is returned.
-    pub(crate) fn put(&mut self, key: &Key, loaded: Loaded) -> (Number, Option<Recorded>) {
-        let number = self.shard.find_or_add(key);
+    pub(crate) fn put(&mut self, key: &Key, loaded: Loaded<'_>) -> (Number, Option<Recorded>) {
+        let mut number = self.shard.find_or_add(key);
         let before = self.shard.slots[number].record();
+        if before.is_some() && !self.shard.has_labels(number, loaded.labels) {
+            self.shard.erase(number);
+            self.shard.free(number);
+            number = self.shard.find_or_add(key);
+        }
         self.shard.set_record(number, loaded.record, loaded.deadline);
+        if self.shard.slots[number].marks.labels() == 0 {
+            self.shard.set_labels(number, loaded.labels);
+        }
         if before.is_none() {
             self.levels.entries.inc();
         }
@@ -134,9 +139,21 @@ impl<E, R> Loader<'_, E, R> {
         let number = self.shard.find(key)?;
         let before = self.shard.slots[number].record()?;
         self.shard.erase(number);
-        self.shard.slots.free(number);
+        self.shard.free(number);
         self.levels.entries.dec();
         Some(before)
+    }
+
+    /// The record of a key was marked.
+    pub(crate) fn mark(&mut self, key: &Key) {
+        if let Some(number) = self.shard.find(key) {
+            self.shard.slots[number].marks.set_marked(Marked::Yes);
+        }
+    }
+
+    /// Whether there is a record of this key.
+    pub(crate) fn knows(&self, key: &Key) -> bool {
+        self.shard.find(key).is_some_and(|number| self.shard.slots[number].record().is_some())
     }
 
     /// Sets what a hit would have noted.

@@ -2,8 +2,9 @@
 //!
 //! Invariant: no lock is held for longer than a few thousand slots take.
 
-use super::slot::{self, Pinned};
-use super::{Cold, Index, Number, Removed, Seen};
+use super::shard::{State, Warm};
+use super::slot::{self, Pinned, Recorded};
+use super::{Cold, Frame, Index, Number, Removed, Seen};
 use crate::Key;
 use crate::bodies::BodyId;
 use crate::journal::Position;
@@ -38,7 +39,7 @@ impl<E: Clone, R: Clone> Index<E, R> {
 
     /// The number may be given to another entry.
     pub(crate) fn free(&self, number: Number) {
-        self.parts[number.part()].shard.write().slots.free(number.within());
+        self.parts[number.part()].shard.write().free(number.within());
     }
 
     pub(crate) fn glance(&self, number: Number) -> Option<Glance> {
@@ -55,11 +56,11 @@ impl<E: Clone, R: Clone> Index<E, R> {
         })
     }
 
-    /// For the order of eviction: shard, place of the record, frequency.
-    pub(crate) fn standing(&self, number: Number) -> Option<(usize, Position, u8)> {
+    /// For the order of eviction: place of the record, frequency.
+    pub(crate) fn standing(&self, number: Number) -> Option<(Position, u8)> {
         let shard = self.parts[number.part()].shard.read();
         let slot = shard.slots.get(number.within())?;
-        Some((number.part(), slot.record()?.position, slot.marks.frequency()))
+        Some((slot.record()?.position, slot.marks.frequency()))
     }
 
     pub(crate) fn set_frequency(&self, number: Number, frequency: u8) {
@@ -77,9 +78,22 @@ impl<E: Clone, R: Clone> Index<E, R> {
         }
     }
 
+    #[cfg(all(test, not(loom)))]
+    pub(crate) fn is_pinned(&self, key: &Key) -> bool {
+        let shard = self.part(key).shard.read();
+        shard.find(key).is_some_and(|number| shard.slots[number].marks.is_pinned())
+    }
+
     /// Cools entries that were not used since the hand last passed, from one shard: `judge` says of a warm entry with a
-    /// record whether it may go, and its deadline. Returns what has been cooled, to be dropped by the caller.
-    pub(crate) fn cool(&self, part: usize, most: usize, judge: impl Fn(&E) -> Option<u32>) -> Vec<E> {
+    /// record whether it may go, and its deadline; `frame` makes a new record of one whose deadline has grown, because
+    /// when it is warm again, the record is all that is known. Returns what has been cooled, to be dropped by the caller.
+    pub(crate) fn cool(
+        &self,
+        part: usize,
+        most: usize,
+        judge: impl Fn(&E) -> Option<u32>,
+        frame: impl Fn(&E) -> Option<Frame>,
+    ) -> Vec<E> {
         let mut shard = self.parts[part].shard.write();
         let mut cooled = Vec::new();
         for _ in 0..shard.warm_places() {
@@ -88,14 +102,20 @@ impl<E: Clone, R: Clone> Index<E, R> {
             }
             let place = shard.hand % shard.warm_places();
             shard.hand = place + 1;
-            let Some(warm) = shard.at_hand(place).filter(|warm| warm.flight.is_none()) else { continue };
+            let may_cool = |warm: &&Warm<E, R>| warm.flight.is_none() && warm.state == State::Recorded;
+            let Some(warm) = shard.at_hand(place).filter(may_cool) else { continue };
             let (number, Some(entry)) = (warm.slot, &warm.entry) else { continue };
             let slot = &shard.slots[number];
             if slot.record().is_none() || slot.marks.take_recent() {
                 continue;
             }
             let Some(deadline) = judge(entry) else { continue };
-            shard.slots[number].deadline = deadline;
+            if deadline > slot.deadline
+                && let (Some(record), Some(frame)) = (slot.record(), frame(entry))
+                && let Some(position) = self.append_again(&mut shard, &frame.bytes)
+            {
+                shard.set_record(number, Recorded { position, ..record }, deadline);
+            }
             cooled.extend(shard.warm_mut(number).and_then(|warm| warm.entry.take()));
             shard.tidy(number);
             self.levels.warm.dec();
@@ -124,22 +144,24 @@ impl<E: Clone, R: Clone> Index<E, R> {
         (over, (to < shard.slots.end()).then_some(to))
     }
 
-    /// Warm entries whose deadline is later than the one noted, from slot `from` of a shard on, and where to go on.
+    /// Warm entries of a shard whose deadline has outgrown the one in their record: `is_worth` says so of what was noted
+    /// and of what is wanted now. From a place of the clock on, and where to go on.
     pub(crate) fn outgrown(
         &self,
         part: usize,
-        from: u32,
+        from: usize,
         deadline: impl Fn(&E) -> u32,
-    ) -> (Vec<E>, Option<u32>) {
+        is_worth: impl Fn(u32, u32) -> bool,
+    ) -> (Vec<E>, Option<usize>) {
         let shard = self.parts[part].shard.read();
-        let to = shard.slots.end().min(from.saturating_add(STRIDE));
-        let outgrown = |number| {
-            let slot = &shard.slots[number];
+        let to = shard.warm_places().min(from.saturating_add(STRIDE as usize));
+        let outgrown = |place| {
+            let warm = shard.at_hand(place)?;
+            let (slot, entry) = (&shard.slots[warm.slot], warm.entry.as_ref()?);
             slot.record()?;
-            let entry = shard.warm(slot)?.entry.as_ref()?;
-            (deadline(entry) > slot.deadline).then(|| entry.clone())
+            is_worth(slot.deadline, deadline(entry)).then(|| entry.clone())
         };
-        ((from..to).filter_map(outgrown).collect(), (to < shard.slots.end()).then_some(to))
+        ((from..to).filter_map(outgrown).collect(), (to < shard.warm_places()).then_some(to))
     }
 
     /// What there is of the entries from slot `from` of a shard on, and where to go on.
@@ -151,7 +173,7 @@ impl<E: Clone, R: Clone> Index<E, R> {
             if let Some(entry) = shard.warm(slot).and_then(|warm| warm.entry.clone()) {
                 return Some((slot.key, Seen::Warm(entry)));
             }
-            let record = slot.record().filter(|record| !record.body.is_part())?;
+            let record = slot.record()?;
             Some((slot.key, Seen::Cold(Cold { key: slot.key, record })))
         };
         ((from..to).filter_map(seen).collect(), (to < shard.slots.end()).then_some(to))

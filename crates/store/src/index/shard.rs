@@ -11,10 +11,15 @@ use std::sync::Arc;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry as Probe;
 
-use super::slot::{NONE, Recorded, Slot, Slots};
+use super::slot::{MOST_COUNTED, Marked, NONE, Recorded, Slot, Slots};
 use crate::Key;
 use crate::flight::Flying;
 use crate::journal::Log;
+use crate::labels::pairs::Pairs;
+
+/// Bytes of records of one shard that may wait for a disk that refuses them; beyond, further ones
+/// wait as keys only. Removals find a place always: there are at most as many as entries.
+const MOST_PENDING: u64 = 1 << 20;
 
 /// One part of the index.
 pub(super) struct Shard<E, R> {
@@ -30,14 +35,25 @@ pub(super) struct Shard<E, R> {
     pub(super) unwritten: u64,
     /// Slots with a record.
     pub(super) records: u64,
+    /// Labels of the records.
+    pub(super) labels: Pairs,
 }
 
 /// The part of a slot that is in memory only.
 pub(super) struct Warm<E, R> {
     /// The slot it belongs to.
     pub(super) slot: u32,
+    /// Whether the slot's record says what the entry says.
+    pub(super) state: State,
     pub(super) entry: Option<E>,
     pub(super) flight: Option<Arc<Flying<E, R>>>,
+}
+
+/// Whether a warm entry is recorded as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    Recorded,
+    New,
 }
 
 impl<E, R> Shard<E, R> {
@@ -52,7 +68,13 @@ impl<E, R> Shard<E, R> {
             log: None,
             unwritten: 0,
             records: 0,
+            labels: Pairs::default(),
         }
+    }
+
+    /// Whether so many records wait for the disk that no more are taken but removals.
+    pub(super) fn is_full(&self) -> bool {
+        self.log.as_ref().is_some_and(|log| log.pending_bytes() > MOST_PENDING)
     }
 
     /// Makes room for so many more slots.
@@ -97,7 +119,7 @@ impl<E, R> Shard<E, R> {
                 self.warm.push(None);
                 (self.warm.len() - 1) as u32
             });
-            self.warm[place as usize] = Some(Warm { slot: number, entry: None, flight: None });
+            self.warm[place as usize] = Some(Warm { slot: number, state: State::New, entry: None, flight: None });
             self.slots[number].warm = place;
         }
         self.warm_mut(number).expect("just made")
@@ -126,7 +148,7 @@ impl<E, R> Shard<E, R> {
             return true;
         }
         self.unlink(number);
-        self.slots.free(number);
+        self.free(number);
         false
     }
 
@@ -140,12 +162,40 @@ impl<E, R> Shard<E, R> {
         Some(record)
     }
 
-    /// Notes where the record of a slot lies.
+    /// Notes where the record of a slot lies; what is warm says the same.
     pub(super) fn set_record(&mut self, number: u32, record: Recorded, deadline: u32) {
         let slot = &mut self.slots[number];
         self.records += u64::from(slot.record().is_none());
         slot.set_record(Some(record));
         slot.deadline = deadline;
+        // A record says itself whether its entry is marked.
+        slot.marks.set_marked(Marked::No);
+        if let Some(warm) = self.warm_mut(number) {
+            warm.state = State::Recorded;
+        }
+    }
+
+    /// Whether the record of a slot has these labels and no others.
+    pub(super) fn has_labels(&self, number: u32, labels: &[u64]) -> bool {
+        let count = self.slots[number].marks.labels();
+        count == labels.len()
+            && count < MOST_COUNTED
+            && labels.iter().all(|label| self.labels.has(*label, number))
+    }
+
+    /// Notes the labels of a slot that has none.
+    pub(super) fn set_labels(&mut self, number: u32, labels: &[u64]) {
+        self.slots[number].marks.set_labels(labels.len());
+        labels.iter().for_each(|label| self.labels.add(*label, number));
+    }
+
+    /// A number may be given to another entry, when its labels are gone too.
+    pub(super) fn free(&mut self, number: u32) {
+        let slots = &mut self.slots;
+        match slots[number].marks.labels() {
+            0 => slots.free(number),
+            _ => self.labels.bury(number, |number| slots.free(number)),
+        }
     }
 
     /// Moves what is warm, and the marks of use, to a new slot of the same key, which takes the old one's place in the
@@ -158,8 +208,9 @@ impl<E, R> Shard<E, R> {
         }
         let new = self.slots.add(key);
         self.slots[new].warm = std::mem::replace(&mut self.slots[number].warm, NONE);
-        self.slots[new].marks = std::mem::take(&mut self.slots[number].marks);
-        self.warm[warm as usize].as_mut().expect("a slot's warm part").slot = new;
+        self.slots[new].marks = self.slots[number].marks.take_use();
+        let warm = self.warm[warm as usize].as_mut().expect("a slot's warm part");
+        (warm.slot, warm.state) = (new, State::New);
         let place = self.table.find_mut(hash(&key), |known| *known == number).expect("a slot in the table");
         *place = new;
         Some(new)

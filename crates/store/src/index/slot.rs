@@ -53,7 +53,8 @@ impl Slot {
     }
 }
 
-/// Frequency (2 bits), pinned, recent (1 bit each) and the time of the last use (24 bits of [`USED_STEP`] seconds): what a hit notes.
+/// Frequency (2 bits), pinned, recent (1 bit each), number of labels (3 bits), marked (1 bit) and the time of the last use
+/// (24 bits of [`USED_STEP`] seconds). A hit notes some of it.
 #[derive(Default)]
 pub(super) struct Marks(AtomicU32);
 
@@ -61,14 +62,23 @@ const FREQUENCY: u32 = 0b11;
 const PINNED: u32 = 0b100;
 /// Used since the cooling hand last passed.
 const RECENT: u32 = 0b1000;
+const LABELS_SHIFT: u32 = 4;
+/// How many labels the record has; the highest stands for this many or more.
+const LABELS: u32 = 0b111 << LABELS_SHIFT;
+/// The record was marked since it was written.
+const MARKED: u32 = 0b1000_0000;
 const TIME_SHIFT: u32 = 8;
+
+/// Labels of a slot beyond which they are not counted.
+pub(super) const MOST_COUNTED: usize = 7;
 
 impl Marks {
     /// Notes a use at `second`; writes only when that changes something.
     pub(super) fn used(&self, second: u32) {
         let before = self.0.load(Ordering::Relaxed);
         let frequency = ((before & FREQUENCY) + 1).min(FREQUENCY);
-        let after = (second / USED_STEP) << TIME_SHIFT | before & PINNED | RECENT | frequency;
+        let kept = before & (PINNED | LABELS | MARKED);
+        let after = (second / USED_STEP) << TIME_SHIFT | kept | RECENT | frequency;
         if after != before {
             self.0.store(after, Ordering::Relaxed);
         }
@@ -76,7 +86,7 @@ impl Marks {
 
     /// The entry is new at `second`: that is no use of it, but it is not idle either.
     pub(super) fn born(&self, second: u32) {
-        self.change(|marks| (second / USED_STEP) << TIME_SHIFT | marks & (PINNED | FREQUENCY) | RECENT);
+        self.change(|marks| (second / USED_STEP) << TIME_SHIFT | marks & (PINNED | FREQUENCY | LABELS | MARKED) | RECENT);
     }
 
     /// Uses since it was last asked, at most 3.
@@ -109,6 +119,37 @@ impl Marks {
         });
     }
 
+    /// How many labels the record has, at most [`MOST_COUNTED`].
+    pub(super) fn labels(&self) -> usize {
+        ((self.0.load(Ordering::Relaxed) & LABELS) >> LABELS_SHIFT) as usize
+    }
+
+    /// Under the shard's write lock only.
+    pub(super) fn set_labels(&self, count: usize) {
+        let count = (count.min(MOST_COUNTED) as u32) << LABELS_SHIFT;
+        self.change(|marks| marks & !LABELS | count);
+    }
+
+    /// Whether the record was marked since it was written.
+    pub(super) fn is_marked(&self) -> bool {
+        self.0.load(Ordering::Relaxed) & MARKED != 0
+    }
+
+    /// Under the shard's write lock only.
+    pub(super) fn set_marked(&self, marked: Marked) {
+        self.change(|marks| match marked {
+            Marked::Yes => marks | MARKED,
+            Marked::No => marks & !MARKED,
+        });
+    }
+
+    /// Takes what belongs to the entry, and leaves what belongs to the record.
+    pub(super) fn take_use(&mut self) -> Self {
+        let marks = self.0.get_mut();
+        let of_record = *marks & (LABELS | MARKED);
+        Self(AtomicU32::new(std::mem::replace(marks, of_record) & !(LABELS | MARKED)))
+    }
+
     /// Seconds between the last noted use and `second`, rounded down to steps.
     pub(super) fn idle(&self, second: u32) -> u32 {
         let used = self.0.load(Ordering::Relaxed) >> TIME_SHIFT;
@@ -125,6 +166,19 @@ impl Marks {
 /// Whether an entry is pinned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Pinned {
+    Yes,
+    No,
+}
+
+impl From<bool> for Pinned {
+    fn from(is_pinned: bool) -> Self {
+        if is_pinned { Self::Yes } else { Self::No }
+    }
+}
+
+/// Whether a record was marked since it was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Marked {
     Yes,
     No,
 }

@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use rustix::io::Errno;
+
 use super::header::{Follows, HEADER, Header, HeaderFault, Magic, OpenFault};
 use super::position::LAST_FILE;
 use super::record::{self, Fault, RECORD_LIMIT, Record};
@@ -128,18 +130,20 @@ pub(super) fn find(disk: &dyn Disk, directory: &Path, shard: u8) -> Result<Chain
         listed => listed.map_err(OpenFault::disk(directory))?,
     };
     let mut numbers = Vec::new();
-    for file in listed.into_iter().filter(|listed| listed.kind == Kind::File) {
+    for file in listed {
         let Some(name) = file.path.file_name().and_then(|name| name.to_str()) else {
             continue;
         };
-        if name.ends_with(TEMPORARY) {
-            chain.stale.push(file.path);
-        } else if let Some(number) = number(name) {
-            numbers.push(number);
+        let number = number(name);
+        // Also of what is no file: its name is taken.
+        chain.highest = chain.highest.max(number.unwrap_or(0));
+        match number.filter(|_| file.kind == Kind::File) {
+            Some(number) => numbers.push(number),
+            None if file.kind == Kind::File && name.ends_with(TEMPORARY) => chain.stale.push(file.path),
+            None => {}
         }
     }
     numbers.sort_unstable();
-    chain.highest = numbers.last().copied().unwrap_or(0);
     for number in numbers {
         let link = open(disk, directory, shard, number)?;
         if link.header.is_some_and(|header| header.follows == Follows::Nothing) {
@@ -148,6 +152,13 @@ pub(super) fn find(disk: &dyn Disk, directory: &Path, shard: u8) -> Result<Chain
         chain.files.push(link);
     }
     Ok(chain)
+}
+
+/// Whether the disk has lost a file, so that no later start will find it. Anything else (a wrong owner, too many open
+/// files) is for somebody to mend, and the records are still there then.
+fn is_damage(error: &io::Error) -> bool {
+    let errors = [Errno::IO, Errno::UCLEAN, Errno::BADMSG, Errno::NODATA];
+    error.raw_os_error().is_some_and(|number| errors.iter().any(|damage| damage.raw_os_error() == number))
 }
 
 /// The number in the name of a log file.
@@ -160,7 +171,10 @@ fn number(name: &str) -> Option<u32> {
 
 fn open(disk: &dyn Disk, directory: &Path, shard: u8, number: u32) -> Result<Link, OpenFault> {
     let log = LogFile::new(directory, number);
-    let file = disk.open(&log.path).map_err(OpenFault::disk(&log.path))?;
+    let file = match disk.open(&log.path) {
+        Err(error) if is_damage(&error) => return Ok(Link { log, length: 0, header: None }),
+        file => file.map_err(OpenFault::disk(&log.path))?,
+    };
     let length = disk.length(&log.path).map_err(OpenFault::disk(&log.path))?;
     let mut bytes = [0; HEADER];
     // What cannot be read is damaged, like what reads wrong.
@@ -193,6 +207,11 @@ impl Link {
         report: &mut Report,
         mut visit: impl FnMut(u64, &[u8], Record<'_>),
     ) -> Result<(), OpenFault> {
+        if self.log.handle().is_err() {
+            report.damaged += 1;
+            report.note(&self.log.path, 0, format_args!("the file cannot be opened"));
+            return Ok(());
+        }
         if self.header.is_none() {
             self.give_up(disk, report, 0, "no readable header of this shard");
             return Ok(());

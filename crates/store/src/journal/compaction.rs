@@ -195,10 +195,12 @@ impl<'a> Copy<'a> {
     ) -> io::Result<()> {
         let (key, puts) = match record {
             Record::Put(put) => (put.key, true),
-            Record::Removed(key) => (*key, false),
+            Record::Removed(key) | Record::Marked(key) => (*key, false),
         };
         match current(&key) {
             Some(position) if position == from => self.moves.push(Move { key, from, to: self.end() }),
+            // The mark on what was put before it.
+            Some(position) if position < from && matches!(record, Record::Marked(_)) => {}
             // Superseded since: until that is on disk, what these files say of the key has to stay.
             Some(position) if position.file() > self.number => {}
             _ => return Ok(()),

@@ -58,7 +58,7 @@ impl Magic {
         match self {
             Magic::Log => b"stdp-log",
             Magic::Epochs => b"stdp-epo",
-            Magic::Heat => b"stdp-hot",
+            Magic::Heat => b"stdp-ht2",
         }
     }
 }

@@ -1,11 +1,10 @@
 //! [`Heat`]: how often the entries of a shard were used, kept over a restart.
 //!
-//! `index/<shard>/heat`: a header as of every file of the journal, the position behind the newest record (u64), the
-//! number of entries (u32), one byte for each, crc32c (u32). The bytes are in the order of the entries' records and mean
-//! what the store makes of them.
+//! `index/<shard>/heat`: a header as of every file of the journal; for each entry, in the order of their records, how far
+//! its record's position is behind that of the one before (varint) and one byte that means what the store makes of it;
+//! crc32c (u32). An entry that has another record now is not in it any more.
 //!
-//! Stateless. Invariant: without the log it was written for, it is not used. Losing it costs some wrong evictions, so
-//! that every fault reads as absent.
+//! Stateless. Losing it costs some wrong evictions, so that every fault reads as absent.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,32 +12,39 @@ use std::path::{Path, PathBuf};
 use super::header::{Follows, HEADER, Header, Magic};
 use super::log::directory;
 use super::position::Position;
-use super::varint::Cursor;
+use super::varint::{self, Cursor};
 use crate::files::disk::{Disk, read_small, replace};
 
 /// The longest file that is read: as many entries in one shard do not fit into memory anyway.
-const LIMIT: usize = 64 << 20;
+const LIMIT: usize = 256 << 20;
 
 /// How often the entries of a shard were used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Heat {
-    /// Where the shard's log ended.
-    end: Position,
-    /// One byte an entry, in the order of the entries' positions.
+    /// Position and level of each entry, as in the file.
     levels: Vec<u8>,
 }
 
 impl Heat {
-    /// `levels`: one byte for each entry, in the order of their positions; `end`: the end of their log.
-    pub(crate) fn new(end: Position, levels: Vec<u8>) -> Self {
-        Self { end, levels }
+    /// `levels`: a byte for each position, which ascend.
+    pub(crate) fn new(levels: &[(Position, u8)]) -> Self {
+        let (mut bytes, mut before) = (Vec::with_capacity(3 * levels.len()), 0);
+        for (position, level) in levels {
+            varint::put(&mut bytes, position.to_bits().wrapping_sub(before));
+            bytes.push(*level);
+            before = position.to_bits();
+        }
+        Self { levels: bytes }
+    }
+
+    /// Tells two of them apart.
+    pub(crate) fn sum(&self) -> u32 {
+        crc32c::crc32c(&self.levels)
     }
 
     /// Replaces what was there before. Waits for the disk.
     pub(crate) fn write(&self, disk: &dyn Disk, index: &Path, shard: u8) -> io::Result<()> {
         let mut bytes = Header { shard, follows: Follows::Before }.encode(Magic::Heat).to_vec();
-        bytes.extend_from_slice(&self.end.to_bits().to_le_bytes());
-        bytes.extend_from_slice(&(self.levels.len() as u32).to_le_bytes());
         bytes.extend_from_slice(&self.levels);
         bytes.extend_from_slice(&crc32c::crc32c(&bytes).to_le_bytes());
         replace(disk, &path(index, shard), &bytes)
@@ -54,15 +60,17 @@ impl Heat {
         if crc32c::crc32c(content) != u32::from_le_bytes(*crc) {
             return None;
         }
-        let mut cursor = Cursor(content.get(HEADER..)?);
-        let end = Position::from_bits(u64::from_le_bytes(cursor.array()?));
-        let levels = cursor.u32()? as usize;
-        Some(Self { end, levels: cursor.bytes(levels)?.to_vec() })
+        Some(Self { levels: content.get(HEADER..)?.to_vec() })
     }
 
-    /// The levels of `entries` entries whose log ends at `end`; `None` when they belong to another log.
-    pub(crate) fn levels(self, end: Position, entries: usize) -> Option<Vec<u8>> {
-        (self.end == end && self.levels.len() == entries).then_some(self.levels)
+    /// Position and level of each entry, ascending.
+    pub(crate) fn levels(&self) -> impl Iterator<Item = (Position, u8)> {
+        let (mut cursor, mut before) = (Cursor(&self.levels), 0_u64);
+        std::iter::from_fn(move || {
+            before = before.wrapping_add(cursor.varint()?);
+            let [level] = cursor.array()?;
+            Some((Position::from_bits(before), level))
+        })
     }
 }
 
@@ -77,16 +85,20 @@ mod tests {
     use crate::files::disk::RealDisk;
     use crate::journal::position::Position;
 
+    const LEVELS: [(u32, u64, u8); 4] = [(1, 16, 3), (1, 300, 0), (4, 16, 255), (4, 1 << 20, 1)];
+
+    fn levels() -> Vec<(Position, u8)> {
+        LEVELS.iter().map(|(file, offset, level)| (Position::new(*file, *offset), *level)).collect()
+    }
+
     #[test]
-    fn heat_comes_back_for_its_own_log_only() {
+    fn heat_comes_back_for_its_own_shard_only() {
         let root = tempfile::tempdir().unwrap();
         std::fs::create_dir(root.path().join("3f")).unwrap();
-        let (end, levels) = (Position::new(4, 1000), vec![3, 0, 1]);
-        Heat::new(end, levels.clone()).write(&RealDisk, root.path(), 0x3f).unwrap();
-        let heat = || Heat::read(&RealDisk, root.path(), 0x3f).unwrap();
-        assert_eq!(heat().levels(end, 3), Some(levels));
-        assert_eq!(heat().levels(end, 4), None);
-        assert_eq!(heat().levels(Position::new(4, 1001), 3), None);
+        Heat::new(&levels()).write(&RealDisk, root.path(), 0x3f).unwrap();
+        let heat = Heat::read(&RealDisk, root.path(), 0x3f).unwrap();
+        assert_eq!(heat.levels().collect::<Vec<_>>(), levels());
+        std::fs::rename(root.path().join("3f"), root.path().join("3e")).unwrap();
         assert_eq!(Heat::read(&RealDisk, root.path(), 0x3e), None);
     }
 
@@ -94,7 +106,7 @@ mod tests {
     fn damaged_heat_is_no_heat() {
         let root = tempfile::tempdir().unwrap();
         std::fs::create_dir(root.path().join("3f")).unwrap();
-        Heat::new(Position::new(4, 1000), vec![3, 0, 1]).write(&RealDisk, root.path(), 0x3f).unwrap();
+        Heat::new(&levels()).write(&RealDisk, root.path(), 0x3f).unwrap();
         let path = path(root.path(), 0x3f);
         let good = std::fs::read(&path).unwrap();
         for bit in 0..good.len() * 8 {

@@ -175,15 +175,6 @@ impl Log {
         Position::new(self.active().number, self.start + self.buffer.len() as u64)
     }
 
-    /// Where the newest file with anything in it ends: the same before a clean stop and after the next start.
-    pub(crate) fn last(&self) -> Position {
-        let before = self.files.len().checked_sub(2).map(|at| &self.files[at]);
-        match before {
-            Some(file) if self.end().offset() == 0 => Position::new(file.number, self.length(file)),
-            _ => self.end(),
-        }
-    }
-
     /// Where the bytes of the record at `position` are. No IO.
     pub(crate) fn locate(&self, position: Position) -> Located {
         let found = self.files.binary_search_by_key(&position.file(), |file| file.number);

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! u32   length of kind and payload, little-endian like all numbers of fixed size here
-//! u8    kind: 1 put with a whole body, 2 put with a part of a body, 3 removed
+//! u8    kind: 1 put with a whole body, 2 put with a part of a body, 3 removed,
+//!       4 and 5 as 1 and 2 with labels, 6 marked
 //!       payload
 //! u32   crc32c of everything before it, the length too
 //! ```
@@ -10,7 +11,8 @@
 //! Payloads (`v` is a varint): *put*: key 16 bytes, epoch v, stored u32, deadline v, body, name's length v, name, head
 //! (the rest). The deadline is 0 for none, else one more than the zigzag distance from stored. A *whole* body is digest
 //! 32 bytes, length v; a *part* is id v, declared length + 1 (0 unknown) v, number of extents v, and for each the
-//! distance from the end of the one before v and its length v. *Removed*: key 16 bytes.
+//! distance from the end of the one before v and its length v. *Labels* stand before the name: number v, 8 bytes each.
+//! *Removed* and *marked*: key 16 bytes.
 //!
 //! Stateless, no IO. Invariants: decoding garbage gives a [`Fault`], never a panic and never an allocation larger than
 //! some times the bytes at hand; a record is at most [`RECORD_LIMIT`] bytes; a record that was changed in any single
@@ -30,9 +32,15 @@ const FRAME: usize = 8;
 const WHOLE: u8 = 1;
 const PART: u8 = 2;
 const REMOVED: u8 = 3;
+const WHOLE_LABELLED: u8 = 4;
+const PART_LABELLED: u8 = 5;
+const MARKED: u8 = 6;
+
+/// Bytes of a label.
+const LABEL: usize = size_of::<u64>();
 
 /// The highest kind that this version knows.
-pub(super) const LAST_KIND: u8 = REMOVED;
+pub(super) const LAST_KIND: u8 = MARKED;
 
 /// A change of the index.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +49,8 @@ pub(crate) enum Record<'a> {
     Put(Put<'a>),
     /// The entry is gone.
     Removed(Key),
+    /// The entry that was put before must be confirmed before it is used.
+    Marked(Key),
 }
 
 /// Everything about an entry.
@@ -56,6 +66,8 @@ pub(crate) struct Put<'a> {
     pub(crate) deadline: u32,
     /// When it was stored, in seconds since 1970.
     pub(crate) stored: u32,
+    /// By which it can be found, 8 bytes each; mostly none.
+    pub(crate) labels: &'a [u8],
     /// What the entry is called in lists, usually its URL.
     pub(crate) name: &'a str,
     /// The head, as the owner of the store encodes it.
@@ -114,6 +126,10 @@ impl Record<'_> {
                 into.push(REMOVED);
                 into.extend_from_slice(key.as_bytes());
             }
+            Record::Marked(key) => {
+                into.push(MARKED);
+                into.extend_from_slice(key.as_bytes());
+            }
             Record::Put(put) => put.encode(into),
         }
         let length = into.len() - start - 4;
@@ -130,9 +146,11 @@ impl Record<'_> {
 
 impl Put<'_> {
     fn encode(&self, into: &mut Vec<u8>) {
-        into.push(match self.body {
-            BodyRef::Whole { .. } => WHOLE,
-            BodyRef::Part { .. } => PART,
+        into.push(match (&self.body, self.labels.is_empty()) {
+            (BodyRef::Whole { .. }, true) => WHOLE,
+            (BodyRef::Part { .. }, true) => PART,
+            (BodyRef::Whole { .. }, false) => WHOLE_LABELLED,
+            (BodyRef::Part { .. }, false) => PART_LABELLED,
         });
         into.extend_from_slice(self.key.as_bytes());
         varint::put(into, u64::from(self.epoch));
@@ -149,6 +167,10 @@ impl Put<'_> {
                 varint::put(into, length.map_or(0, |length| length.wrapping_add(1)));
                 pack_extents(into, extents);
             }
+        }
+        if !self.labels.is_empty() {
+            varint::put(into, (self.labels.len() / LABEL) as u64);
+            into.extend_from_slice(self.labels);
         }
         varint::put(into, self.name.len() as u64);
         into.extend_from_slice(self.name.as_bytes());
@@ -168,7 +190,7 @@ pub(super) fn frame(bytes: &[u8]) -> Result<usize, Fault> {
 
 /// Whether the record in `frame` puts an entry, by its kind alone.
 pub(super) fn puts(frame: &[u8]) -> bool {
-    matches!(frame.get(4), Some(&(WHOLE | PART)))
+    matches!(frame.get(4), Some(&(WHOLE | PART | WHOLE_LABELLED | PART_LABELLED)))
 }
 
 /// The record at the beginning of `bytes` and how many of them it takes.
@@ -181,8 +203,9 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<(Record<'_>, usize), Fault> {
     }
     let (kind, payload) = content[4..].split_first().ok_or(corrupt)?;
     let record = match *kind {
-        WHOLE | PART => Put::decode(*kind, payload).map(Record::Put),
+        WHOLE | PART | WHOLE_LABELLED | PART_LABELLED => Put::decode(*kind, payload).map(Record::Put),
         REMOVED => payload.try_into().ok().map(|key| Record::Removed(Key::new(key))),
+        MARKED => payload.try_into().ok().map(|key| Record::Marked(Key::new(key))),
         kind => return Err(Fault::Unknown { kind }),
     };
     Ok((record.ok_or(corrupt)?, length))
@@ -195,16 +218,36 @@ impl<'a> Put<'a> {
         let epoch = u32::try_from(cursor.varint()?).ok()?;
         let stored = cursor.u32()?;
         let deadline = unpack_deadline(cursor.varint()?, stored)?;
-        let body = if kind == WHOLE {
+        let body = if matches!(kind, WHOLE | WHOLE_LABELLED) {
             BodyRef::Whole { digest: Digest::new(cursor.array()?), length: cursor.varint()? }
         } else {
             let (id, length) = (cursor.varint()?, cursor.varint()?.checked_sub(1));
             BodyRef::Part { id, length, extents: unpack_extents(&mut cursor, length)? }
         };
+        let labels = match kind {
+            WHOLE | PART => &[],
+            _ => labels(&mut cursor)?,
+        };
         let name = cursor.length()?;
         let name = std::str::from_utf8(cursor.bytes(name)?).ok()?;
-        Some(Self { key, body, epoch, deadline, stored, name, head: cursor.0 })
+        Some(Self { key, body, epoch, deadline, stored, labels, name, head: cursor.0 })
     }
+
+    /// The labels as numbers.
+    pub(crate) fn labels(&self) -> impl Iterator<Item = u64> {
+        let (labels, _) = self.labels.as_chunks();
+        labels.iter().copied().map(u64::from_le_bytes)
+    }
+}
+
+fn labels<'a>(cursor: &mut Cursor<'a>) -> Option<&'a [u8]> {
+    let count = cursor.length()?;
+    cursor.bytes(count.checked_mul(LABEL).filter(|_| count > 0)?)
+}
+
+/// Labels as a record has them.
+pub(crate) fn packed(labels: &[u64]) -> Vec<u8> {
+    labels.iter().flat_map(|label| label.to_le_bytes()).collect()
 }
 
 fn pack_deadline(deadline: u32, stored: u32) -> u64 {

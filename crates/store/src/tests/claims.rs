@@ -33,6 +33,7 @@ async fn everybody_gets_the_leaders_entry() {
     assert_eq!((house.usage().entries, house.usage().flights), (1, 0));
 }
 
+/// repositories R09.
 #[tokio::test]
 async fn a_refusal_reaches_everybody_and_keeps_the_previous_entry() {
     let house = House::new(1 << 20);

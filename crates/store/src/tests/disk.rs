@@ -21,6 +21,7 @@ async fn a_second_store_on_the_same_directory_is_refused_and_told_by_whom() {
     assert_eq!(house.body(&Digest::of(b"body")), b"body");
 }
 
+/// repositories R05.
 #[tokio::test]
 async fn what_grew_in_an_earlier_run_is_gone_and_other_files_are_not_touched() {
     let house = House::new(1 << 20);
@@ -98,7 +99,7 @@ async fn a_body_like_one_that_is_just_going_keeps_its_name() {
     drop((house.remove(&key_of(1)), old));
     let file = new.body.open_file().unwrap();
     let completed = shared.complete_file(&new.body, 100_000, digest, file).unwrap();
-    let Some(Ok(Named::Twin(twin))) = completed.named else { panic!("the old one is still there") };
+    let Ok(Named::Twin(twin)) = completed.named else { panic!("the old one is still there") };
     drop(release);
     house.writer.settle().await;
     assert_eq!(house.body(&digest), bytes, "it stays for as long as somebody reads it");

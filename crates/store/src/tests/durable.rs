@@ -47,7 +47,7 @@ async fn a_claim_on_a_cold_entry_reads_it_first() {
     assert_eq!(*house.writer.reader().find(&key_of(1)).await.unwrap().head, 5, "a confirmed head is kept");
 }
 
-/// user-demand 4c: 53.
+/// user-demand 4c: 53; repositories R02.
 #[tokio::test]
 async fn after_a_crash_bodies_are_verified_before_they_are_served() {
     let house = House::new(8 << 20);
@@ -85,7 +85,7 @@ fn what_was_not_committed_before_a_crash_leaves_no_trace() {
     assert_eq!(house.files("bodies"), 1);
 }
 
-/// user-demand 4c: 55.
+/// user-demand 4c: 55; repositories R07.
 #[tokio::test]
 async fn bodies_that_are_gone_or_cut_are_dropped_at_the_start() {
     let house = House::new(8 << 20);
@@ -139,6 +139,7 @@ async fn an_index_of_a_newer_version_is_refused_by_name() {
     assert!(error.detail.contains(log.to_str().unwrap()) && error.detail.contains("version"), "{error}");
 }
 
+/// repositories R06.
 #[tokio::test]
 async fn a_relocated_directory_works() {
     let house = House::new(8 << 20);
@@ -228,6 +229,8 @@ async fn an_index_deleted_while_it_is_in_use_is_written_anew() {
 }
 
 /// Regression: the old body's file went before the record of the new one was on the disk, and a crash lost both.
+///
+/// user-demand 4c: 53; repositories R03.
 #[test]
 fn a_crash_while_an_object_is_replaced_leaves_the_old_one() {
     let house = House::new(8 << 20);
@@ -247,4 +250,26 @@ fn a_crash_while_an_object_is_replaced_leaves_the_old_one() {
     house.writer.commit();
     block_on(house.writer.0.shared.settled());
     assert_eq!((house.files("bodies"), house.usage().used), (1, 100_000), "then the old one goes");
+}
+
+/// A small body found its twin, whose last entry went before the twin was held: its entry then had no file. And the number
+/// of a body that has gone may be another's by now.
+#[test]
+fn a_body_that_has_gone_is_nobodys_twin_and_its_number_reads_nothing() {
+    let house = House::new(1 << 20);
+    let digest = Digest::of(b"the same bytes");
+    drop(block_on(house.put(1, b"the same bytes")));
+    let shared = &house.writer.0.shared;
+    let id = shared.bodies.id(&digest).expect("it is on the disk");
+    let held = shared.bodies.twin(shared, &digest, |_| true).expect("it can be used");
+    assert!(house.remove(&key_of(1)));
+    block_on(house.writer.settle());
+    assert_eq!(house.files("bodies"), 1, "somebody holds it");
+    assert!(shared.bodies.living(shared, id, &digest).is_some());
+    drop(held);
+    block_on(house.writer.settle());
+    assert_eq!(house.files("bodies"), 0);
+    drop(block_on(house.put(2, b"other bytes")));
+    assert!(shared.bodies.twin(shared, &digest, |_| true).is_none());
+    assert!(shared.bodies.living(shared, id, &digest).is_none());
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::support::*;
 use crate::*;
 
-/// user-demand 4c: 57.
+/// user-demand 4c: 57; repositories R08.
 #[tokio::test]
 async fn a_full_store_makes_room_for_what_is_asked_for() {
     let house = House::with(|config| config.quota = 1_000_000);
@@ -52,6 +52,7 @@ async fn what_does_not_fit_is_refused_and_evicts_nothing() {
     assert!(matches!(refused, Err((_, Refused::NoSpace { .. }))), "what grows does not go");
 }
 
+/// repositories R08.
 #[tokio::test]
 async fn pinned_entries_stay() {
     let house = House::with(|config| config.quota = 1_000_000);
@@ -123,6 +124,7 @@ async fn what_is_evicted_under_its_readers_is_read_to_the_end_and_counted_until_
     house.put(3, &bytes).await;
 }
 
+/// repositories R04.
 #[tokio::test]
 async fn use_before_a_restart_counts_after_it() {
     let house = House::with(|config| config.quota = 1_000_000);
@@ -159,6 +161,7 @@ async fn a_log_with_more_garbage_than_content_is_rewritten() {
     assert_eq!(*house.writer.reader().find(&key_of(1)).await.unwrap().head, 39_999);
 }
 
+/// user-demand 4c: 54; repositories R02.
 #[tokio::test]
 async fn a_scrub_finds_what_has_rotted() {
     let house = House::new(8 << 20);

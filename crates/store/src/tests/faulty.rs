@@ -12,6 +12,23 @@ const ERRORS: [i32; 4] = [libc::ENOSPC, libc::EIO, libc::EDQUOT, libc::EROFS];
 /// Calls at which the disk fails, one after the other.
 const CALLS: u64 = 120;
 
+/// The calls that a store makes while it works.
+const OPERATIONS: [Operation; 11] = [
+    Operation::Create,
+    Operation::Open,
+    Operation::OpenWrite,
+    Operation::Write,
+    Operation::Read,
+    Operation::Sync,
+    Operation::SyncDirectory,
+    Operation::Rename,
+    Operation::Remove,
+    Operation::Length,
+    Operation::Free,
+];
+/// Calls of one operation of which each fails once.
+const MOST: u64 = 12;
+
 fn content(key: u8) -> Vec<u8> {
     // Even keys are small and grow in memory, odd ones in a file.
     source(if key.is_multiple_of(2) { 5_000 } else { 150_000 }, u64::from(key))
@@ -78,6 +95,7 @@ async fn begin(seed: u64) -> (House, Arc<FaultyDisk>) {
     (on(directory, &disk), disk)
 }
 
+/// user-demand 4c: 52; repositories R07.
 #[tokio::test]
 async fn an_error_at_any_call_costs_an_object_at_most_and_the_store_recovers() {
     for seed in (0..CALLS).step_by(3) {
@@ -101,6 +119,35 @@ async fn an_error_at_any_call_costs_an_object_at_most_and_the_store_recovers() {
     }
 }
 
+/// An error costs an object at most, whichever call it comes from, and how often it has gone well before.
+///
+/// user-demand 4c: 52; repositories R07.
+#[tokio::test]
+async fn every_operation_may_fail_at_each_of_its_calls() {
+    for operation in OPERATIONS {
+        let mut nth = 1;
+        loop {
+            let (house, disk) = begin(nth).await;
+            let before = disk.calls(operation);
+            disk.fail(operation, nth, ERRORS[nth as usize % ERRORS.len()]);
+            work(&house).await;
+            let calls = disk.calls(operation) - before;
+            check(&house, nth).await;
+            disk.heal();
+            house.writer.0.look();
+            assert_eq!(house.usage().degraded, None, "{operation:?} {nth}");
+            assert!(try_put(&house, 9).await, "{operation:?} {nth}");
+            house.writer.settle().await;
+            check(&house, nth).await;
+            if nth >= calls.min(MOST) {
+                break;
+            }
+            nth += 1;
+        }
+    }
+}
+
+/// user-demand 4c: 52; repositories R07.
 #[tokio::test]
 async fn a_disk_that_refuses_everything_is_noticed_and_so_is_its_recovery() {
     let (house, disk) = begin(1).await;
@@ -121,6 +168,7 @@ async fn a_disk_that_refuses_everything_is_noticed_and_so_is_its_recovery() {
     assert!(try_put(&house, 1).await);
 }
 
+/// user-demand 4c: 53; repositories R01, R03.
 #[tokio::test]
 async fn after_a_power_cut_at_any_call_what_is_served_is_exact() {
     for seed in (0..CALLS).step_by(2) {
@@ -137,6 +185,7 @@ async fn after_a_power_cut_at_any_call_what_is_served_is_exact() {
     }
 }
 
+/// user-demand 4c: 52.
 #[tokio::test]
 async fn short_writes_are_gone_on_with() {
     let (house, disk) = begin(1).await;

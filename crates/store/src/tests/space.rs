@@ -78,7 +78,7 @@ async fn a_body_that_outgrows_the_quota_fails_after_what_is_committed() {
     assert_eq!((house.usage().used, house.files("fills")), (0, 0));
 }
 
-/// user-demand 4c: 60.
+/// user-demand 4c: 60; repositories R05.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fills_together_never_take_more_than_the_quota() {
     const QUOTA: u64 = 2_000_000;

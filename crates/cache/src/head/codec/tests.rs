@@ -2,7 +2,7 @@ use http::HeaderMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::head::{Answered, Wish};
+use crate::head::{Answered, Terms, Wish};
 
 /// Fields of a head as they are sent, in order.
 fn fields(head: &Head) -> Vec<(String, Vec<u8>)> {
@@ -33,7 +33,21 @@ fn head(fields: &[(&str, &[u8])], times: [u64; 4], confirmed: Confirmation) -> H
     }
     let [validated_at, initial_age, keep_until, stale_for] = times;
     let (validated_at, initial_age) = (Timestamp(validated_at), Duration::from_millis(initial_age));
-    Head::new(headers, Facts { validated_at, initial_age, confirmed, keep_until, stale_for })
+    Head::new(
+        headers,
+        Facts {
+            status: StatusCode::OK,
+            freshness: None,
+            selecting: None,
+            variants: None,
+            validated_at,
+            initial_age,
+            confirmed,
+            keep_until,
+            stale_for,
+            is_marked: false,
+        },
+    )
 }
 
 fn value() -> impl Strategy<Value = Vec<u8>> {
@@ -171,10 +185,10 @@ fn a_typical_head_is_short() {
         headers.append(name, HeaderValue::from_static(value));
     }
     let now = Timestamp(1_700_000_000_123);
-    let answered = Answered { headers: &headers, asked_at: now, answered_at: now };
+    let answered = Answered { status: StatusCode::OK, headers: &headers, asked_at: now, answered_at: now };
     let wish =
         Wish { keep_until: now.after(Duration::from_secs(864_000)), stale_for: Duration::from_secs(86_400) };
-    let head = Head::sent(answered, wish);
+    let head = Head::sent(answered, headers.clone(), Terms::default(), wish);
     assert_eq!(head.deadline(), 1_700_000_001 + 864_000 + 86_400);
     let length = encoded(&head).len();
     assert!(length <= 150, "{length}");

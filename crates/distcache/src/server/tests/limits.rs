@@ -1,6 +1,9 @@
 //! What a connection may cost: time, buffers, places.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use super::*;
+use crate::store::{Added, Answer, FetchResult, Fetched, StoreError};
 
 fn with(change: impl FnOnce(&mut ServerSettings)) -> Server {
     let mut settings = ServerSettings::default();
@@ -40,6 +43,57 @@ async fn a_slow_reader_holds_its_own_requests_back_and_gets_every_answer() {
     receive.read_exact(&mut replies).await.expect("all answers");
     assert!(replies == expected);
     assert!(sending.is_finished());
+}
+
+/// Answers each GET with so many bytes, and knows the longest buffer it was to append to.
+struct Watching(AtomicUsize);
+
+impl SessionStore for Watching {
+    fn add(&self, _: &[u8], _: &[u8], _: u32) -> Answer<Result<Added, StoreError>> {
+        Answer::Ready(Ok(Added::Stored))
+    }
+
+    fn get(&self, _: &[u8], out: &mut Vec<u8>) -> Answer<FetchResult> {
+        out.extend_from_slice(&[5; 9000]);
+        self.0.fetch_max(out.len(), Ordering::Relaxed);
+        Answer::Ready(Ok(Fetched::Appended))
+    }
+
+    fn take(&self, id: &[u8], out: &mut Vec<u8>) -> Answer<FetchResult> {
+        self.get(id, out)
+    }
+
+    fn remove(&self, _: &[u8]) -> Answer<Result<bool, StoreError>> {
+        Answer::Ready(Ok(true))
+    }
+
+    fn have(&self, _: &[u8]) -> Answer<Result<bool, StoreError>> {
+        Answer::Ready(Ok(true))
+    }
+
+    fn len(&self) -> Answer<Result<u64, StoreError>> {
+        Answer::Ready(Ok(1))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_takes_small_pieces_for_ever_fills_no_more_than_its_buffer() {
+    let store = Arc::new(Watching(AtomicUsize::new(0)));
+    let server = Server::new(Arc::clone(&store) as _, ServerSettings::default());
+    let peer = Peer::with_buffer(&server, 1000);
+    let (mut receive, mut send) = tokio::io::split(peer.stream);
+    let count = 500;
+    let sending =
+        tokio::spawn(async move { send.write_all(&encoded(1, Request::Get(b"id")).repeat(count)).await });
+    let mut answer = Vec::new();
+    crate::message::encode(&mut answer, Direction::Response, 1, Operation::Get, &[&[5; 9000]]).expect("fits");
+    let (mut left, mut piece) = (count * answer.len(), [0; 700]);
+    while left > 0 {
+        left -= receive.read(&mut piece).await.expect("more");
+    }
+    sending.await.expect("no panic").expect("all requests");
+    let (longest, limit) = (store.0.load(Ordering::Relaxed), ServerSettings::default().output);
+    assert!(longest <= 2 * limit + answer.len(), "{longest} bytes");
 }
 
 #[tokio::test(start_paused = true)]

@@ -11,6 +11,8 @@ use std::io;
 use memmap2::{Advice, MmapMut};
 use zeroize::Zeroize;
 
+use crate::secret;
+
 /// Bytes of a piece.
 pub(super) const PIECE: usize = 128;
 /// The number of the next piece, at the start of each.
@@ -21,7 +23,7 @@ const REGION: usize = 128 * 1024;
 const PIECES: usize = REGION / PIECE;
 
 /// How many pieces so many bytes take.
-pub(super) fn pieces(bytes: usize) -> usize {
+pub(super) const fn pieces(bytes: usize) -> usize {
     bytes.div_ceil(DATA)
 }
 
@@ -72,6 +74,7 @@ impl Arena {
 
     /// Appends `length` bytes after the first `skip` to `out`.
     pub(super) fn copy(&self, first: u32, skip: usize, length: usize, out: &mut Vec<u8>) {
+        secret::reserve(out, length);
         let (mut bytes, mut skip, mut left) = (self.piece(first), skip, length);
         loop {
             let data = &bytes[LINK + skip..];

@@ -289,3 +289,13 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_least_bytes_hold_the_longest_session_and_one_less_does_not() {
+    for (bytes, added) in
+        [(MemorySettings::LEAST_BYTES, Added::Stored), (MemorySettings::LEAST_BYTES - 1, Added::NoRoom)]
+    {
+        let (store, _) = store(1, bytes);
+        assert_eq!(ready(store.add(b"id", &vec![1; ID_AND_SESSION - 2], 1)), added);
+    }
+}

@@ -90,3 +90,38 @@ async fn a_server_that_was_restarted_is_found_again() {
     tokio::spawn(async move { server.serve(listener).await });
     assert_eq!(store.have(b"id").wait().await, Ok(false), "asked again on another connection");
 }
+
+#[tokio::test]
+async fn an_add_is_stored_only_when_the_server_says_so() {
+    use crate::frame::Direction;
+    use crate::message::{Decoder, encode};
+    use crate::operation::Operation;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("s");
+    let listener = tokio::net::UnixListener::bind(&path).unwrap();
+    // Says 0, 101, 2, and then what only other operations are told, and what only malformed ADDs are.
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        for status in [0, 101, 2, 1, 104] {
+            let mut request = [0; 1024];
+            let length = stream.read(&mut request).await.unwrap();
+            let mut decoder = Decoder::new(Direction::Request);
+            let uid = decoder.next(&request[..length]).unwrap().message.expect("a small one").uid;
+            let mut reply = Vec::new();
+            encode(&mut reply, Direction::Response, uid, Operation::Add, &[&[status]]).unwrap();
+            stream.write_all(&reply).await.unwrap();
+        }
+    });
+    let store = RemoteStore::new(Address::Unix(path), settings());
+    for expected in [
+        Ok(Added::Stored),
+        Ok(Added::Duplicate),
+        Err(StoreError::Timeout),
+        Err(StoreError::Unreadable),
+        Err(StoreError::Unreadable),
+    ] {
+        assert_eq!(store.add(b"id", b"session", 1000).wait().await, expected);
+    }
+}

@@ -113,3 +113,24 @@ fn no_spelling_of_a_path_slips_past_a_refusal_or_into_a_permission() {
     let rules = Rules::new(&["allow any path=/api"], &[]).unwrap();
     assert!(rules.check(&get("10.0.0.1", "/API/v1")).is_err());
 }
+
+#[test]
+fn strangers_reach_proxy_and_tunnels_only_by_a_rule_that_names_them() {
+    let stranger = |rules: &Rules, door| rules.check(&asked("203.0.113.9", door, &Method::GET, "/")).is_ok();
+    let open = rules(&["allow any"]);
+    assert!(stranger(&open, "fetch") && stranger(&open, "site"));
+    assert!(!stranger(&open, "proxy") && !stranger(&open, "connect"));
+    for near in ["127.0.0.1", "10.0.0.1", "::1"] {
+        assert!(open.check(&asked(near, "proxy", &Method::GET, "/")).is_ok(), "{near}");
+    }
+    let named = rules(&["allow any door=proxy"]);
+    assert!(stranger(&named, "proxy") && !stranger(&named, "connect"));
+    let refused = open.check(&asked("203.0.113.9", "proxy", &Method::GET, "/")).unwrap_err().to_string();
+    assert!(refused.contains("`allow 203.0.113.9 door=proxy`"), "{refused}");
+    // What refuses needs no names.
+    assert!(
+        rules(&["deny 10.0.0.0/8", "allow any"])
+            .check(&asked("10.0.0.1", "proxy", &Method::GET, "/"))
+            .is_err()
+    );
+}

@@ -5,12 +5,16 @@ use serde_json::{Value, json};
 
 use super::super::{AdminDoor, Parts, Settings, Traffic};
 use super::*;
+use cache::KeyHasher;
+
+use crate::exchange::{Plan, Plans};
 use crate::fetch::fake::{Node, field, head, text};
 
 fn door(node: &Node) -> AdminDoor {
     AdminDoor::new(Parts {
         cache: node.cache.clone(),
         fetch: node.door.clone(),
+        plans: Plans::new(Plan::empty(), KeyHasher::new([7; 32])),
         responder: node.responder.clone(),
         registry: Arc::clone(&node.registry),
         traffic: Arc::new(Traffic::default),
@@ -48,7 +52,10 @@ async fn a_pin_is_made_shown_listed_and_taken_away() {
     assert!((7 * 86_400..=7 * 86_400 + 1).contains(&lasts), "{lasts}");
     assert_eq!(location, format!("/api/v1/pins/{}", pin["id"].as_str().unwrap()));
 
-    assert_eq!(listed(&door).await, json!([pin]));
+    assert_eq!(pin["applied"], true);
+    let mut in_list = pin.clone();
+    in_list.as_object_mut().unwrap().remove("applied");
+    assert_eq!(listed(&door).await, json!([in_list]));
     let (status, _, shown) = ask(&door, "GET", &location, "").await;
     assert_eq!((status, serde_json::from_str::<Value>(&shown).unwrap()), (200, pin));
     assert_eq!(ask(&door, "DELETE", &location, "").await.1, "unpinned");

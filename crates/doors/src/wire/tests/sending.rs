@@ -10,10 +10,8 @@ use http_body_util::{BodyExt, Empty};
 use hyper::client::conn::http2::{SendRequest, handshake};
 use hyper::rt::Write;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use rustix::net::sockopt::tcp_cork;
 use testkit::client::{Client, get};
 use tokio::io::AsyncReadExt;
-use tokio::sync::mpsc::unbounded_channel;
 
 use super::super::extents::{self, VIEW_MIN};
 use super::super::io::STEP;
@@ -161,38 +159,17 @@ async fn http2_gets_the_right_bytes_by_copy() {
 }
 
 #[tokio::test]
-async fn the_cork_is_pulled_once_bytes_of_the_file_are_out() {
-    let length = 4 << 20;
-    let (twins, mut sockets) = unbounded_channel();
-    let setup = Setup { send_buffer: Some(65_536), twins: Some(twins), ..Setup::default() };
-    let server = file_server(setup, 1 << 20).await;
-    let mut client = Client::connect(server.address).await;
-    client.start("GET", &format!("/{length}"), &[]).await;
-    client.head("GET").await;
-    client.some_body(1).await;
-    let socket = sockets.recv().await.expect("the connection");
-    assert!(!tcp_cork(&socket).expect("an option"), "the socket is full and a frame half out");
-    client.some_body(length - 1).await;
-    // A small answer needs none.
-    client.request("GET", "/10", &[]).await.expect(200);
-    assert!(!tcp_cork(&socket).expect("an option"));
-}
-
-#[tokio::test]
-async fn the_cork_is_pulled_while_a_growing_body_waits() {
+async fn nothing_is_held_back_while_a_growing_body_waits() {
     let (go_on, told) = oneshot::channel();
     let mut steps = Stored::new(1 << 20).steps(1 << 20);
     steps.push_back(Step::Wait(told));
     steps.extend(Stored::new(1 << 20).steps(1 << 20));
     let made = parking_lot::Mutex::new(Some(Body::Made(Made { length: Some(2 << 20), steps })));
-    let (twins, mut sockets) = unbounded_channel();
-    let setup = Setup { twins: Some(twins), ..Setup::default() };
-    let server = Server::start(setup, move |_| made.lock().take().expect("one request")).await;
+    let server = Server::start(Setup::default(), move |_| made.lock().take().expect("one request")).await;
     let mut client = Client::connect(server.address).await;
     client.start("GET", "/", &[]).await;
     client.head("GET").await;
     assert!(client.some_body(1 << 20).await == file_bytes(1 << 20), "every committed byte is there");
-    assert!(!tcp_cork(sockets.recv().await.expect("the connection")).expect("an option"));
     go_on.send(()).expect("the body waits");
     assert!(client.some_body(1 << 20).await == file_bytes(1 << 20));
 }

@@ -25,7 +25,8 @@ async fn body(
         Some((frame.map(|length| Frame::data(Bytes::from(vec![0; length]))), frames))
     });
     let inner = StreamBody::new(Box::pin(frames));
-    (ExchangeBody::new(inner, Version::HTTP_11, &settings, endpoint, Arc::clone(&metrics), permit), metrics)
+    let held = Held::new(permit, Sending::default());
+    (ExchangeBody::new(inner, Version::HTTP_11, &settings, endpoint, Arc::clone(&metrics), held), metrics)
 }
 
 async fn outcome(frames: Vec<(u64, Result<usize, std::io::Error>)>) -> (Result<usize, Kind>, Duration) {
@@ -90,8 +91,9 @@ async fn a_body_without_bytes_holds_no_place() {
     let endpoint = Endpoint::new("files.example", 80);
     let permit =
         Limits::new(Arc::clone(&settings), Arc::clone(&metrics)).acquire(&endpoint).await.expect("a place");
+    let held = Held::new(permit, Sending::default());
     let body =
-        ExchangeBody::new(Empty::new(), Version::HTTP_11, &settings, endpoint, Arc::clone(&metrics), permit);
+        ExchangeBody::new(Empty::new(), Version::HTTP_11, &settings, endpoint, Arc::clone(&metrics), held);
     assert!(body.is_end_stream());
     assert_eq!(metrics.exchanges.get(), 0);
 }

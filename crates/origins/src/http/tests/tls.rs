@@ -17,13 +17,16 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 /// An https origin for `files.example`; what a connection does is the test's matter.
-struct TlsOrigin {
+pub(super) struct TlsOrigin {
     port: u16,
     authority: tempfile::NamedTempFile,
 }
 
 impl TlsOrigin {
-    async fn start<F>(alpn: &[&[u8]], serve: impl Fn(TlsStream<TcpStream>) -> F + Send + 'static) -> Self
+    pub(super) async fn start<F>(
+        alpn: &[&[u8]],
+        serve: impl Fn(TlsStream<TcpStream>) -> F + Send + 'static,
+    ) -> Self
     where
         F: Future<Output = ()> + Send + 'static,
     {
@@ -62,12 +65,12 @@ impl TlsOrigin {
     }
 
     /// Trusts the authority.
-    fn bench(&self, versions: Versions) -> Bench {
+    pub(super) fn bench(&self, versions: Versions) -> Bench {
         let extra_ca_files = vec![self.authority.path().to_owned()];
         Bench::with(Settings { extra_ca_files, versions, ..settings() })
     }
 
-    fn url(&self, host: &str) -> String {
+    pub(super) fn url(&self, host: &str) -> String {
         format!("https://{host}:{}/", self.port)
     }
 }

@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use cache::{Error, Kind, Origin, OriginBody, OriginRequest, OriginResponse};
+use cache::{Error, Kind, Origin, OriginBody, OriginRequest, OriginResponse, RequestBody};
 use futures_util::future::BoxFuture;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, DATE, LAST_MODIFIED};
 use http::{HeaderMap, HeaderValue, StatusCode};
@@ -67,7 +67,11 @@ impl TreeOrigin {
 }
 
 impl Origin for TreeOrigin {
-    fn fetch(&self, request: OriginRequest) -> BoxFuture<'static, Result<OriginResponse, Error>> {
+    fn fetch(
+        &self,
+        request: OriginRequest,
+        _content: Option<RequestBody>,
+    ) -> BoxFuture<'static, Result<OriginResponse, Error>> {
         let response = self.respond(request.url);
         Box::pin(async { response })
     }

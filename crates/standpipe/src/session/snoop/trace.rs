@@ -6,14 +6,14 @@ use std::hash::{BuildHasher, RandomState};
 use std::time::{Duration, Instant};
 
 use distcache::frame::{Direction, Header, Place};
-use distcache::limits::{HEADER, PAYLOAD};
+use distcache::limits::{FRAME_DATA, HEADER, PAYLOAD};
 use distcache::message::Message;
 use distcache::request::{Checked, Request};
 use distcache::{Malformed, Operation, Session, Status};
 use parking_lot::Mutex;
 use serde_json::{Map, Value, json};
 
-use super::PROGRAM;
+use super::{CHUNK, PROGRAM};
 use crate::session::print_json;
 
 /// Requests of one connection whose answers are timed at once.
@@ -77,7 +77,8 @@ impl<'a> Conversation<'a> {
         Tracer {
             conversation: self,
             direction,
-            held: Session::default(),
+            // With room for all it can ever hold: one frame's beginning, and what one read brings.
+            held: Session::new(Vec::with_capacity(HEADER + FRAME_DATA + CHUNK)),
             payload: Session::default(),
             is_lost: false,
         }
@@ -132,6 +133,10 @@ impl Tracer<'_> {
         let Some(data) = self.held.get(HEADER..length) else { return Ok(None) };
         if self.payload.len() + data.len() > PAYLOAD {
             return Err(Malformed::Payload);
+        }
+        if self.payload.is_empty() {
+            // It never moves, so that nothing unwiped stays behind.
+            self.payload.reserve_exact(if header.place == Place::Last { data.len() } else { PAYLOAD });
         }
         self.payload.extend_from_slice(data);
         let mut line = Line::new(self.conversation, &header, length);

@@ -16,19 +16,20 @@ use super::{Disk, Kind, Listed};
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RealDisk;
 
+/// A link is somebody else's doing: what it leads to is not what was stored, and not to be written to.
+pub(in crate::files) const NO_LINK: i32 = OFlags::NOFOLLOW.bits().cast_signed();
+
 impl Disk for RealDisk {
     fn create(&self, path: &Path) -> io::Result<File> {
         File::options().read(true).write(true).create_new(true).open(path)
     }
 
     fn open(&self, path: &Path) -> io::Result<File> {
-        // A link is somebody else's doing: what it leads to is not what was stored.
-        let flags = OFlags::NOFOLLOW.bits().cast_signed();
-        File::options().read(true).custom_flags(flags).open(path)
+        File::options().read(true).custom_flags(NO_LINK).open(path)
     }
 
     fn open_write(&self, path: &Path) -> io::Result<File> {
-        File::options().read(true).write(true).create(true).truncate(false).open(path)
+        File::options().read(true).write(true).create(true).truncate(false).custom_flags(NO_LINK).open(path)
     }
 
     fn write_at(&self, file: &File, slices: &[IoSlice<'_>], offset: u64) -> io::Result<usize> {

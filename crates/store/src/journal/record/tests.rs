@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::{BodyRef, Fault, Put, RECORD_LIMIT, Record, TooLong, decode};
+use super::{BodyRef, Fault, Put, RECORD_LIMIT, Record, TooLong, decode, packed};
 use crate::extents::Extents;
 use crate::{Digest, Key};
 
@@ -26,7 +26,7 @@ fn encoded(record: &Record<'_>) -> Vec<u8> {
 
 fn put<'a>(body: BodyRef, name: &'a str, head: &'a [u8]) -> Put<'a> {
     let (stored, deadline) = (1_800_000_000, 1_800_003_600);
-    Put { key: Key::new([7; 16]), body, epoch: 3, deadline, stored, name, head }
+    Put { key: Key::new([7; 16]), body, epoch: 3, deadline, stored, labels: &[], name, head }
 }
 
 proptest! {
@@ -36,12 +36,15 @@ proptest! {
         body in body(),
         (epoch, deadline, stored) in any::<(u32, u32, u32)>(),
         name in "\\PC{0,90}",
+        labels in prop::collection::vec(any::<u64>(), 0..4),
         head in prop::collection::vec(any::<u8>(), 0..300),
         behind in prop::collection::vec(any::<u8>(), 0..9),
     ) {
         let key = Key::new(key);
-        let put = Put { key, body, epoch, deadline, stored, name: &name, head: &head };
-        for record in [Record::Put(put), Record::Removed(key)] {
+        let packed = packed(&labels);
+        let put = Put { key, body, epoch, deadline, stored, labels: &packed, name: &name, head: &head };
+        prop_assert_eq!(put.labels().collect::<Vec<_>>(), labels);
+        for record in [Record::Put(put), Record::Removed(key), Record::Marked(key)] {
             let mut bytes = encoded(&record);
             let length = bytes.len();
             bytes.extend_from_slice(&behind);
@@ -66,7 +69,7 @@ proptest! {
     }
 
     #[test]
-    fn garbage_is_refused_and_allocates_little(mut bytes in prop::collection::vec(any::<u8>(), 0..64), kind in 0..5_u8) {
+    fn garbage_is_refused_and_allocates_little(mut bytes in prop::collection::vec(any::<u8>(), 0..64), kind in 0..8_u8) {
         let _ = decode(&bytes);
         // The same with a frame that is right, so that the payload is what is looked at.
         let mut framed = (bytes.len() as u32 + 1).to_le_bytes().to_vec();

@@ -48,6 +48,7 @@ fn load(disk: &FaultyDisk, index: &Path) -> (Log, BTreeMap<Key, (u32, Position)>
     let (log, _) = Log::open(disk, index, SHARD, |position, record| match record {
         Record::Put(put) => drop(newest.insert(put.key, (put.stored, position))),
         Record::Removed(key) => drop(newest.remove(&key)),
+        Record::Marked(_) => {}
     })
     .unwrap();
     (log, newest)

@@ -20,6 +20,7 @@ fn encode(number: u32, into: &mut Vec<u8>) {
         epoch: 3,
         deadline: 1_800_003_600,
         stored: 1_800_000_000,
+        labels: &[],
         name: &name,
         head: &head,
     };

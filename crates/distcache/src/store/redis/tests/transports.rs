@@ -1,5 +1,7 @@
 //! A cluster, and TLS. Neither can be on a unix socket.
 
+use std::cell::Cell;
+
 use tokio::time::timeout;
 
 use super::*;
@@ -47,6 +49,70 @@ async fn a_cluster_serves_every_operation_and_may_die_and_come_back() {
     };
     timeout(Duration::from_secs(300), back).await.expect("it comes back");
     assert!(redis.metrics().connects.get() >= 2, "begun anew");
+}
+
+/// Three nodes that know each other, each with a third of the slots.
+async fn three_nodes() -> [RedisServer; 3] {
+    let start = || {
+        let used = Cell::new(0);
+        let server = RedisServer::start_on_ports("redis", |_, port, bus| {
+            used.set(bus);
+            let words = format!(
+                "--port {port} --cluster-enabled yes --cluster-port {bus} --cluster-node-timeout 1000 \
+                 --cluster-require-full-coverage no"
+            );
+            words.split(' ').map(str::to_owned).collect()
+        });
+        (server, used.get())
+    };
+    let nodes = [start(), start(), start()];
+    for ((node, _), slots) in nodes.iter().zip([(0, 5460), (5461, 10922), (10923, 16383)]) {
+        ::redis::cmd("CLUSTER").arg("ADDSLOTSRANGE").arg(slots.0).arg(slots.1).exec(&mut raw(node)).unwrap();
+    }
+    for (node, bus) in &nodes[1..] {
+        let port = node.url().rsplit(':').next().unwrap();
+        let meet = ["MEET", "127.0.0.1", port, &bus.to_string()];
+        ::redis::cmd("CLUSTER").arg(&meet).exec(&mut raw(&nodes[0].0)).unwrap();
+    }
+    for (node, _) in &nodes {
+        let knows_all = || {
+            let info: String = ::redis::cmd("CLUSTER").arg("INFO").query(&mut raw(node)).unwrap();
+            info.contains("cluster_slots_ok:16384") && info.contains("cluster_state:ok")
+        };
+        while !knows_all() {
+            tokio::task::yield_now().await;
+        }
+    }
+    nodes.map(|(node, _)| node)
+}
+
+#[tokio::test]
+async fn a_cluster_of_three_is_one_store_and_lives_on_without_one_of_them() {
+    let mut nodes = timeout(Duration::from_secs(300), three_nodes()).await.expect("they find each other");
+    let url = nodes[1].url().replace("redis:", "redis+cluster:");
+    let redis = Arc::new(RedisStore::open(settings(&url)).expect("a store"));
+    let store: Arc<dyn SessionStore> = redis.clone();
+    for number in 0..60_u8 {
+        assert_eq!(add(&*store, &[number], &[number; 100]).await, Ok(Added::Stored));
+    }
+    assert_eq!(store.len().wait().await, Ok(60), "of all nodes together");
+    for node in &nodes {
+        let own: u64 = ::redis::cmd("DBSIZE").query(&mut raw(node)).unwrap();
+        assert!(own > 0, "every node has some");
+    }
+    for number in 0..30_u8 {
+        assert_eq!(take(&store, &[number]).await, Ok(Some(vec![number; 100])));
+        assert_eq!(take(&store, &[number]).await, Ok(None));
+    }
+    nodes[0].kill();
+    let mut found = 0;
+    for number in 30..60_u8 {
+        let within = Duration::from_secs(60);
+        let answer = timeout(within, get(&store, &[number])).await.expect("never a hang");
+        found += usize::from(answer.is_ok_and(|session| session.is_some()));
+    }
+    assert!((1..30).contains(&found), "those of the others: {found}");
+    assert!(redis.breaker().is_closed(), "most of it works");
 }
 
 #[tokio::test]

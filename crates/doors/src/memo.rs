@@ -1,4 +1,5 @@
-//! [`Memo`]: from the bytes of a request target to what they mean, so that a repeated hit parses no URL.
+//! [`Memo`]: from the bytes of a request target to what they mean, so that a repeated hit parses no URL. The same bytes
+//! may mean different things in different [`Scope`]s: on different sites, for instance.
 //!
 //! State: sets of four slots, each behind a small lock of its own; readers of different sets never meet, and
 //! readers of one set do not wait for each other. A full set replaces its slots in turn: forgetting costs one parse.
@@ -11,12 +12,15 @@ use std::sync::Arc;
 use parking_lot::RwLock;
 
 /// Most bytes of a target that is kept; longer ones are parsed every time.
-pub(super) const LONGEST_TARGET: usize = 2048;
+pub(crate) const LONGEST_TARGET: usize = 2048;
 
 /// Slots of one set.
 const WAYS: usize = 4;
 
-pub(super) struct Memo<V> {
+/// Within what a target means something.
+pub(crate) type Scope = u32;
+
+pub(crate) struct Memo<V> {
     sets: Box<[RwLock<Set<V>>]>,
     /// Keyed by chance at start, so that nobody outside can aim for one set.
     hasher: RandomState,
@@ -30,36 +34,37 @@ struct Set<V> {
 
 struct Slot<V> {
     hash: u64,
+    scope: Scope,
     target: Box<str>,
     value: Arc<V>,
 }
 
 impl<V> Memo<V> {
     /// Room for about `entries` values (rounded up to full sets); 0 remembers nothing.
-    pub(super) fn new(entries: usize) -> Self {
+    pub(crate) fn new(entries: usize) -> Self {
         let sets = entries.div_ceil(WAYS);
         let empty = || RwLock::new(Set { slots: [const { None }; WAYS], next: 0 });
         Self { sets: std::iter::repeat_with(empty).take(sets).collect(), hasher: RandomState::new() }
     }
 
-    pub(super) fn find(&self, target: &str) -> Option<Arc<V>> {
-        let hash = self.hasher.hash_one(target);
+    pub(crate) fn find(&self, scope: Scope, target: &str) -> Option<Arc<V>> {
+        let hash = self.hasher.hash_one((scope, target));
         let set = self.set(hash)?.read();
-        set.find(hash, target).map(|slot| Arc::clone(&slot.value))
+        set.find(hash, scope, target).map(|slot| Arc::clone(&slot.value))
     }
 
-    pub(super) fn keep(&self, target: &str, value: &Arc<V>) {
+    pub(crate) fn keep(&self, scope: Scope, target: &str, value: &Arc<V>) {
         if target.len() > LONGEST_TARGET {
             return;
         }
-        let hash = self.hasher.hash_one(target);
+        let hash = self.hasher.hash_one((scope, target));
         let Some(set) = self.set(hash) else { return };
         let mut set = set.write();
-        if set.find(hash, target).is_some() {
+        if set.find(hash, scope, target).is_some() {
             return;
         }
         let place = set.next;
-        set.slots[place] = Some(Slot { hash, target: target.into(), value: Arc::clone(value) });
+        set.slots[place] = Some(Slot { hash, scope, target: target.into(), value: Arc::clone(value) });
         set.next = (place + 1) % WAYS;
     }
 
@@ -71,8 +76,9 @@ impl<V> Memo<V> {
 }
 
 impl<V> Set<V> {
-    fn find(&self, hash: u64, target: &str) -> Option<&Slot<V>> {
-        self.slots.iter().flatten().find(|slot| slot.hash == hash && *slot.target == *target)
+    fn find(&self, hash: u64, scope: Scope, target: &str) -> Option<&Slot<V>> {
+        let is_it = |slot: &&Slot<V>| slot.hash == hash && slot.scope == scope && *slot.target == *target;
+        self.slots.iter().flatten().find(is_it)
     }
 }
 
@@ -83,12 +89,22 @@ mod tests {
     #[test]
     fn a_value_comes_back_for_its_own_bytes_only() {
         let memo = Memo::new(64);
-        memo.keep("/a?url=x", &Arc::new(1));
-        memo.keep("/a?url=y", &Arc::new(2));
-        assert_eq!(memo.find("/a?url=x").as_deref(), Some(&1));
-        assert_eq!(memo.find("/a?url=y").as_deref(), Some(&2));
-        assert_eq!(memo.find("/a?url=X"), None);
-        assert_eq!(memo.find("/a?url=x "), None);
+        memo.keep(0, "/a?url=x", &Arc::new(1));
+        memo.keep(0, "/a?url=y", &Arc::new(2));
+        assert_eq!(memo.find(0, "/a?url=x").as_deref(), Some(&1));
+        assert_eq!(memo.find(0, "/a?url=y").as_deref(), Some(&2));
+        assert_eq!(memo.find(0, "/a?url=X"), None);
+        assert_eq!(memo.find(0, "/a?url=x "), None);
+    }
+
+    #[test]
+    fn a_value_comes_back_in_its_own_scope_only() {
+        let memo = Memo::new(64);
+        memo.keep(1, "/a", &Arc::new(1));
+        memo.keep(2, "/a", &Arc::new(2));
+        assert_eq!(memo.find(1, "/a").as_deref(), Some(&1));
+        assert_eq!(memo.find(2, "/a").as_deref(), Some(&2));
+        assert_eq!(memo.find(3, "/a"), None);
     }
 
     #[test]
@@ -96,33 +112,33 @@ mod tests {
         let memo = Memo::new(8);
         let values: Vec<_> = (0..1000).map(Arc::new).collect();
         for value in &values {
-            memo.keep(&format!("/{value}"), value);
+            memo.keep(0, &format!("/{value}"), value);
         }
         let held = values.iter().filter(|value| Arc::strong_count(value) > 1).count();
         assert!((4..=8).contains(&held), "{held}");
         // The newest of a set is never the one that goes.
-        assert_eq!(memo.find("/999").as_deref(), Some(&999));
+        assert_eq!(memo.find(0, "/999").as_deref(), Some(&999));
     }
 
     #[test]
     fn keeping_twice_takes_one_slot() {
         let memo = Memo::new(4);
         let first = Arc::new(0);
-        memo.keep("/first", &first);
+        memo.keep(0, "/first", &first);
         for _ in 0..10 {
-            memo.keep("/second", &Arc::new(1));
+            memo.keep(0, "/second", &Arc::new(1));
         }
-        assert!(memo.find("/first").is_some());
+        assert!(memo.find(0, "/first").is_some());
     }
 
     #[test]
     fn long_targets_and_a_memo_of_nothing_remember_nothing() {
         let memo = Memo::new(64);
         let long = "/".repeat(LONGEST_TARGET + 1);
-        memo.keep(&long, &Arc::new(1));
-        assert_eq!(memo.find(&long), None);
+        memo.keep(0, &long, &Arc::new(1));
+        assert_eq!(memo.find(0, &long), None);
         let memo = Memo::new(0);
-        memo.keep("/a", &Arc::new(1));
-        assert_eq!(memo.find("/a"), None);
+        memo.keep(0, "/a", &Arc::new(1));
+        assert_eq!(memo.find(0, "/a"), None);
     }
 }
