@@ -65,6 +65,8 @@ async fn the_quota_is_never_exceeded_and_its_error_names_the_fix() {
     let mut client = node.client().await;
     client.start("GET", &fetch_target(&origin.url("/long"), ""), &[]).await;
     gate.reached(1).await;
+    // What the origin has sent need not have come.
+    while metric(&node, "standpipe_store_fills", &[]).await < 1.0 {}
     let refusal = node.fetch(&origin.url("/other")).await.expect_refusal(&[507]);
     for part in ["400000 bytes", "900000 of its 1048576 bytes", "1 objects", "raise `store.quota`"] {
         assert!(refusal.text().contains(part), "{part}: {}", refusal.text());

@@ -1,5 +1,5 @@
 //! Programs of others that share TLS sessions through our server and our C library: servers of OpenSSL, and Apache
-//! httpd. Skipped, with a word on stderr, where what they need is not installed and the user is not root; `cargo xtask
+//! httpd; and our own HTTPS listeners, with a client of OpenSSL. Skipped, with a word on stderr, where what they need is not installed and the user is not root; `cargo xtask
 //! test` installs it.
 
 #[path = "session_consumers/handshake.rs"]
@@ -8,6 +8,8 @@ mod handshake;
 mod httpd;
 #[path = "../crates/distcache-capi/tests/support/library.rs"]
 mod library;
+#[path = "session_consumers/own.rs"]
+mod own;
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;

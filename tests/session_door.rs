@@ -97,6 +97,9 @@ async fn wrong_settings_are_named() {
         ("sessions = 63", "session.sessions"),
         ("socket-mode = \"rw\"", "session.socket-mode"),
         ("allow-uid = [\"root\"]", "session.allow-uid"),
+        ("https = \"IP:9001\"", "session.https"),
+        ("https = \"own\"", "session.https"),
+        ("https = \"TLS:store.example:9001\"", "session.https-ca"),
     ] {
         fs::write(&file, format!("[session]\n{text}\n")).expect("written");
         let checked = run(["check-config".as_ref(), "--config".as_ref(), file.as_os_str()]).await;

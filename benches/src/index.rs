@@ -52,6 +52,7 @@ fn measure(count: u64, results: &str) -> Result<(), String> {
     report.sample("hit on a small body in memory", "store", "allocated bytes", hit["allocated"]);
     report.sample("hit on a small body in memory, time", "store", "ns CPU", hit["cpu"]);
     report.verdict("hit", "bytes allocated at most 0".to_owned(), hit["allocated"], 0.0);
+    purges(&house, &mut report)?;
     drop(house);
     let empty = House::empty()?;
     let journal = empty.part("fills", 0)?["journal"];
@@ -91,6 +92,18 @@ fn loads(house: &House, report: &mut Report, count: u64) -> Result<(), String> {
         let memory = report.median(&format!("{millions}: memory an entry"), &who);
         report.verdict("memory", format!("{who}: bytes an entry at most 120"), memory, 120.0);
     }
+    Ok(())
+}
+
+/// Last, because it changes the store.
+fn purges(house: &House, report: &mut Report) -> Result<(), String> {
+    let got = house.part("purge", 0)?;
+    let case = format!("purge of {} M tagged entries", got["purge-entries"] / 1e6);
+    report.sample(&case, "counted", "ms", got["count-answered"] * 1e3);
+    report.sample(&case, "in force", "ms", got["purge-in-force"] * 1e3);
+    report.sample(&case, "on the disk", "ms", got["purge-answered"] * 1e3);
+    report.sample(&case, "bodies let go", "ms", got["settled"] * 1e3);
+    report.verdict("purge", "ms until in force at most 150".to_owned(), got["purge-in-force"] * 1e3, 150.0);
     Ok(())
 }
 

@@ -12,6 +12,10 @@ use crate::traces::spread;
 const SHARDS: u64 = 64;
 /// Entries from the first on whose bodies exist; others have none.
 pub(super) const WITH_BODY: u64 = 32 << 10;
+/// Entries from the first on that have a label.
+pub(super) const LABELLED: u64 = 1_000_000;
+/// The label.
+pub(super) const LABEL: u64 = 0x9e37_79b9_7f4a_7c15;
 /// Bytes of a body.
 const BODY: usize = 1024;
 /// Bytes of an encoded head.
@@ -86,7 +90,9 @@ fn entry(number: u64) -> Made {
         false => (digest(number), spread(number) % (200 << 10)),
     };
     let (stored, deadline, heat) = (STORED, DEADLINE, spread(number) as u8);
-    Made { key: key(number), digest, length, stored, deadline, name: name(number), head: head(number), heat, labels: Vec::new() }
+    let labels = if number < LABELLED { vec![LABEL] } else { Vec::new() };
+    let (key, name, head) = (key(number), name(number), head(number));
+    Made { key, digest, length, stored, deadline, labels, name, head, heat }
 }
 
 fn digest(number: u64) -> Digest {

@@ -6,12 +6,12 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use prometheus_client::registry::Registry;
 use rustix::time::{ClockId, clock_gettime};
-use store::{Access, BodySpec, Config, Reader, Writer};
+use store::{Access, Affected, BodySpec, Config, Mode, Reader, Selector, Writer};
 
 use super::entries::{self, Plain, WITH_BODY};
 use super::scaling;
@@ -37,6 +37,7 @@ pub(super) fn run(what: &str, directory: &Path, argument: usize) -> Result<(), S
         "load" => load(directory, argument),
         "reads" => reads(directory, argument),
         "hits" => hits(directory),
+        "purge" => purge(directory),
         "fills" => fills(directory),
         other => Err(format!("there is no measurement {other}")),
     }
@@ -119,6 +120,38 @@ fn hits(directory: &Path) -> Result<(), String> {
     let cost = seconds(ClockId::ThreadCPUTime) - begun;
     say("allocated", stats::median(&allocated));
     say("cpu", cost * 1e9 / HITS as f64);
+    std::process::exit(0);
+}
+
+/// Counts what has a label, then takes it out.
+#[expect(clippy::disallowed_methods, reason = "a measurement looks from time to time")]
+fn purge(directory: &Path) -> Result<(), String> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let writer = open(directory, threads, &mut Registry::default())?;
+    block_on(writer.loaded());
+    writer.commit();
+    for (name, mode) in [("count", Mode::Dry), ("purge", Mode::Hard)] {
+        let (begun, affected) = (Instant::now(), Arc::<Affected>::default());
+        // In force when all have been counted; answered when that is on the disk.
+        let watched = Arc::clone(&affected);
+        let entries = writer.reader().usage().entries.min(entries::LABELLED);
+        let in_force = std::thread::spawn(move || {
+            while watched.entries() < entries {
+                std::thread::sleep(Duration::from_micros(200));
+            }
+            begun.elapsed()
+        });
+        block_on(writer.purge(Selector::Label(entries::LABEL), mode, &affected))
+            .map_err(|failure| failure.detail.to_string())?;
+        let answered = begun.elapsed();
+        let in_force = in_force.join().map_err(|_| "the watch has failed")?;
+        say(&format!("{name}-entries"), affected.entries() as f64);
+        say(&format!("{name}-in-force"), in_force.as_secs_f64());
+        say(&format!("{name}-answered"), answered.as_secs_f64());
+    }
+    let begun = Instant::now();
+    block_on(writer.settle());
+    say("settled", begun.elapsed().as_secs_f64());
     std::process::exit(0);
 }
 

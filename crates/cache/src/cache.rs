@@ -135,7 +135,7 @@ impl Cache {
             live: Live::new(),
             walks: Arc::new(Semaphore::new(settings.operators.max_walks)),
             prewarms: Prewarms::default(),
-            origin: Watched::new(origin, &answers, &clock),
+            origin: Arc::new(Watched::new(origin, &answers, &clock)),
             answers,
             store,
             clock,

@@ -225,7 +225,8 @@ impl Wanted {
 
     fn fits(&self, met: &Met<'_, Http>, now: Timestamp) -> bool {
         let head = met.head;
-        let has_tag = |wanted: &String| Tags::from_headers(&head.headers).names.iter().any(|tag| **tag == **wanted);
+        let has_tag =
+            |wanted: &String| Tags::from_headers(&head.headers).names.iter().any(|tag| **tag == **wanted);
         head.variants.is_none()
             && self.status.is_none_or(|status| head.status == status)
             && self.state.is_none_or(|state| state.is(met, now))

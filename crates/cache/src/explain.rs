@@ -323,7 +323,9 @@ fn arithmetic(head: &Head, manner: Manner<'_>, now: Timestamp) -> Arithmetic {
     let (freshness, basis, initial) = match (manner, &head.freshness) {
         // The time since the origin confirmed it is what counts there.
         (Manner::Fetch(max_age), _) => (of_door(max_age), "request_ttl", Duration::ZERO),
-        (Manner::Exchange(_), Some(freshness)) => (freshness.clone(), freshness.basis.as_str(), head.initial_age),
+        (Manner::Exchange(_), Some(freshness)) => {
+            (freshness.clone(), freshness.basis.as_str(), head.initial_age)
+        }
         (Manner::Exchange(_), None) => (Freshness::default(), "none", head.initial_age),
     };
     let since = head.since_validated(now);

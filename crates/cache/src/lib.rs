@@ -50,10 +50,10 @@ pub use origin::{
 pub use outcome::Outcome;
 pub use payload::{Payload, Source};
 pub use pins::{Pin, PinError, PinRequest, Subject};
-pub use request::{KeyHasher, Method, PassedField, Request, Target, WhenFull};
-pub use rule::{Case, RangeFill, Rule};
 pub use prewarm::{Prewarm, PrewarmRefused, Progress};
 pub use purge::{Purge, PurgeRefused, Purged};
+pub use request::{KeyHasher, Method, PassedField, Request, Target, WhenFull};
+pub use rule::{Case, RangeFill, Rule};
 pub use settings::{Operators, Settings};
 // What doors need of the store's read side, so that they see one set of types.
 pub use store::{Blame, Chunk, Digest, Failure, FileRange, Mode, Retry};

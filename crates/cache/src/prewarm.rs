@@ -94,7 +94,8 @@ impl Cache {
             let number = self.inner.prewarms.next.fetch_add(1, Ordering::Relaxed) + 1;
             let (id, urls) = (number.to_string(), prewarm.targets.len() as u64);
             let progress = Progress { id, state: RUNNING, urls, ..Progress::default() };
-            let list = Arc::new(List { progress: watch::Sender::new(progress), cancel: watch::Sender::new(false) });
+            let list =
+                Arc::new(List { progress: watch::Sender::new(progress), cancel: watch::Sender::new(false) });
             if lists.len() >= REMEMBERED
                 && let Some(ended) = lists.iter().position(|list| list.progress.borrow().state != RUNNING)
             {
@@ -164,7 +165,8 @@ impl Cache {
         };
         drop(self.answer(request).await?);
         let Some(entry) = self.inner.reader.lookup(&key) else { return Ok(0) };
-        let (length, _) = entry.body.wait_complete().await.map_err(|failure| Error::from_failure(&failure))?;
+        let (length, _) =
+            entry.body.wait_complete().await.map_err(|failure| Error::from_failure(&failure))?;
         Ok(length)
     }
 }

@@ -64,7 +64,9 @@ impl Purge {
     /// # Errors
     /// A sentence that says what is wrong with it.
     pub fn prefix(text: &str) -> Result<Self, String> {
-        CanonicalUrl::parse(text).map(|url| Self::Prefix((&*url.display).into())).map_err(|error| error.detail)
+        CanonicalUrl::parse(text)
+            .map(|url| Self::Prefix((&*url.display).into()))
+            .map_err(|error| error.detail)
     }
 
     /// By a host.

@@ -151,11 +151,7 @@ impl AdminDoor {
     }
 
     /// Method PURGE: takes what is stored for a request's target out.
-    pub(crate) async fn purge(
-        &self,
-        head: &RequestHead,
-        target: Result<Arc<Target>, Refusal>,
-    ) -> Reply {
+    pub(crate) async fn purge(&self, head: &RequestHead, target: Result<Arc<Target>, Refusal>) -> Reply {
         let purge = async {
             delete::check_site(head)?;
             purge::purge(&self.0.cache, &self.0.responder, Purge::Url(target?), Mode::Hard).await

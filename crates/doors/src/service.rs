@@ -26,7 +26,7 @@ use hyper::body::Incoming;
 use self::event::{Ending, Event, Recorder};
 use self::route::Route;
 use self::strict::{Attached, Strictness, Takes};
-use crate::access::{Asked, InForce};
+use crate::access::{Asked, InForce, Rules};
 use crate::access_log::AccessLog;
 use crate::admin::{ADMIN, AdminDoor, is_purge};
 use crate::fetch::FetchDoor;
@@ -129,10 +129,13 @@ impl Service {
         let shared = &*self.0;
         let route = Route::find(&head, peer, shared.site.plans(), &shared.hosts);
         let attached = if body.is_end_stream() { Attached::Nothing } else { Attached::Body };
-        let address = shared.access.load().client(peer.address.ip(), &head.headers);
+        let access = shared.access.load();
+        let address = access.client(peer.address.ip(), &head.headers);
         let door = if is_purge(&head) { ADMIN } else { route.door() };
         let asking = Asking { head: &head, peer, address, door, started, watch };
-        let reply = match shared.answer_now(&asking, &route, attached) {
+        let answered = shared.answer_now(&asking, &route, attached, &access);
+        drop(access);
+        let reply = match answered {
             Some(reply) => reply,
             None => match upgrade {
                 Some(upgrade) => return Box::pin(shared.connect(asking, upgrade)).await,
@@ -156,7 +159,13 @@ struct Asking<'a> {
 
 impl Shared {
     /// What can be said without waiting: refusals, and hits.
-    fn answer_now(&self, asking: &Asking<'_>, route: &Route, attached: Attached) -> Option<Reply> {
+    fn answer_now(
+        &self,
+        asking: &Asking<'_>,
+        route: &Route,
+        attached: Attached,
+        access: &Rules,
+    ) -> Option<Reply> {
         let Asking { head, address: client, door, .. } = *asking;
         let takes = match route {
             Route::Site(..) | Route::Proxy => Takes::Content(asking.peer),
@@ -174,7 +183,7 @@ impl Shared {
             }
             _ => head.uri.path(),
         };
-        if let Err(denied) = self.access.load().check(&Asked { client, door, method: &head.method, path }) {
+        if let Err(denied) = access.check(&Asked { client, door, method: &head.method, path }) {
             let refusal = Refusal::forbidden("access_rule", denied.to_string());
             return Some(self.responder.refuse(&refusal, &head.headers, door));
         }

@@ -4,6 +4,7 @@
 //! connection is over. Deliberately knows nothing of HTTP and of objects: sessions are secrets, kept apart from all else,
 //! and who may connect is for socket modes, user ids and client certificates to say, not for the access rules.
 
+mod https;
 mod metrics;
 #[cfg(test)]
 mod tests;
@@ -24,6 +25,7 @@ use tokio::task::JoinSet;
 
 use crate::listen::Drain;
 
+pub use https::register_https;
 pub use metrics::{Shown, register, register_proxy};
 
 /// Where sessions are kept. Clones share it.
@@ -111,6 +113,11 @@ impl SessionDoor {
     /// Where it serves stunnels, with the port that was free.
     pub fn sessiond_address(&self) -> Option<SocketAddr> {
         self.sessiond.as_ref().and_then(|(_, socket)| socket.local_addr().ok())
+    }
+
+    /// Where its sessions are kept.
+    pub fn store(&self) -> Arc<dyn SessionStore> {
+        Arc::clone(&self.kept.store)
     }
 
     /// Its counts.

@@ -85,7 +85,13 @@ impl SiteDoor {
         self.exchanger.answer(Sending { head, headers, content, interim }, &resolved).await
     }
 
-    pub(crate) fn resolve(&self, head: &Head, plan: &Plan, place: Place, host: &str) -> Result<Arc<Resolved>, Refusal> {
+    pub(crate) fn resolve(
+        &self,
+        head: &Head,
+        plan: &Plan,
+        place: Place,
+        host: &str,
+    ) -> Result<Arc<Resolved>, Refusal> {
         let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
         plan.resolve(place, target, host, &head.method, self.exchanger.plans.hasher())
     }

@@ -4,12 +4,13 @@
 //! store ─► cache ◄─ origin        cache ─► fetch door ─┐
 //!                                 cache ─► site, proxy ─┤
 //!                                 cache ─► admin door ─┴─► service ─► listeners
-//!                                                          sessions ─► session door
+//!                                                          sessions ─► session door, listeners with TLS
 //! ```
 //!
 //! The only place that knows all crates. Owns nothing afterwards.
 
 mod alternatives;
+mod https;
 pub(crate) mod offline;
 mod reload;
 pub(crate) mod secret;
@@ -151,6 +152,7 @@ pub(crate) fn assemble(config: Config, logs: &Logs) -> Result<Assembled, String>
     let (log, log_writer) = access_log(values, &metrics)?;
     let draining = Arc::new(AtomicBool::new(false));
     let session = session::open(values, &mut registry)?;
+    let listeners = https::share(listeners, values, session.as_ref(), &mut registry)?;
     let counted = Counted { metrics, sessions: session.as_ref().map(SessionDoor::counter) };
     let tunnels = origin as Arc<dyn Tunnels>;
     let access = access::InForce::new(reload::access_rules(values)?);

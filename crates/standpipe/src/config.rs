@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 
 use clap::ArgMatches;
 use clap::parser::ValueSource;
+use distcache::Address;
 use doors::fetch::PassHeaders;
 
 pub(crate) use facts::Facts;
@@ -27,7 +28,7 @@ pub(crate) use raw::{Raw, Source};
 pub(crate) use show::{effective, table_texts};
 pub(crate) use sites::{listening, plan};
 pub(crate) use tables::Tables;
-pub(crate) use value::{AccessLog, LogFormat, Resolver, Shape, Size, WhenFull, Word};
+pub(crate) use value::{AccessLog, HttpsSessions, LogFormat, Resolver, Shape, Size, WhenFull, Word};
 
 /// The variable that names the configuration file.
 pub(crate) const FILE_VARIABLE: &str = "STANDPIPE_CONFIG";
@@ -127,6 +128,21 @@ fn consistent(values: &Values, tables: &Tables, raw: &Raw) -> Result<(), String>
     }
     if values.server_name.is_empty() {
         return problem("server.name", "is empty, but `Via` needs a name");
+    }
+    match &values.session_https {
+        HttpsSessions::Own if values.session_listen.is_empty() => {
+            return problem(
+                "session.https",
+                "is `own`, the store of this node's door for TLS sessions, but there is no door: give `session.listen`, or say where the store is",
+            );
+        }
+        HttpsSessions::Server(Address::Tls(_)) if values.session_https_ca.is_none() => {
+            return problem(
+                "session.https",
+                "is a `TLS:` address and needs `session.https-ca`: which servers are trusted?",
+            );
+        }
+        _ => {}
     }
     let plan = plan(values, tables)?;
     if let Some(unknown) =

@@ -268,8 +268,13 @@ pub(crate) fn fingerprint(key: &Key) -> u64 {
 
 pub(crate) fn removal(key: &Key) -> Vec<u8> {
     let mut frame = Vec::with_capacity(32);
-    Record::Removed(*key).encode(&mut frame).expect("a removal is short");
+    removal_into(key, &mut frame);
     frame
+}
+
+/// Appends the record of a removal.
+pub(crate) fn removal_into(key: &Key, frame: &mut Vec<u8>) {
+    Record::Removed(*key).encode(frame).expect("a removal is short");
 }
 
 /// Seconds since 1970.

@@ -19,15 +19,15 @@ use crate::claim::Found;
 use crate::eviction::{self, Evictor};
 use crate::index::{Erased, Holes, Index, Levels, Probed, SHARDS, Seen};
 use crate::keeper::Settings;
-use crate::leaving::Leaving;
 use crate::labels::recent::Recent;
+use crate::leaving::Leaving;
 use crate::parts::{is_partial, is_unused_partial};
 use crate::shared::Shared;
 use crate::start::Stage;
 use crate::warming::Warming;
 use crate::{
-    Access, Body, BodyState, Claim, Config, Contents, Entry, Failure, Flight, Key, OpenError, keeper, start,
-    upkeep,
+    Access, Body, BodyState, Claim, Config, Contents, Entry, Failure, Flight, Key, OpenError, Viewed, keeper,
+    start, upkeep,
 };
 
 /// Opens the store in its directory and registers its metrics. Loading goes on in the background: what is asked for
@@ -252,54 +252,6 @@ impl<C: Contents> Reader<C> {
     pub async fn loaded(&self) {
         self.0.stage.loaded().await;
     }
-}
-
-impl<C: Contents> Inner<C> {
-    pub(crate) fn scan(&self, mut visit: impl FnMut(Viewed<'_, C>)) {
-        (0..SHARDS).for_each(|part| self.scan_part(part, &mut visit));
-    }
-
-    pub(crate) fn scan_part(&self, part: usize, mut visit: impl FnMut(Viewed<'_, C>)) {
-        let mut from = Some(0);
-        while let Some(at) = from {
-            let (page, next) = self.index.page(part, at);
-            from = next;
-            for (key, seen) in page {
-                self.show(key, seen, &mut visit);
-            }
-        }
-    }
-
-    fn show(&self, key: Key, seen: Seen<Arc<Entry<C>>>, visit: &mut impl FnMut(Viewed<'_, C>)) {
-        match seen {
-            Seen::Warm(entry) => {
-                let Entry { name, head, body, .. } = &*entry;
-                let (length, digest) = (body.length(), body.digest());
-                visit(Viewed { key, name, head, length, digest });
-            }
-            Seen::Cold(cold) => {
-                let length = Some(self.shared.bodies.facts(cold.record.body).length);
-                if let Some((name, head, digest)) = self.read_cold(&cold) {
-                    visit(Viewed { key, name: &name, head: &head, length, digest });
-                }
-            }
-            Seen::Absent => {}
-        }
-    }
-}
-
-/// An entry as a scan shows it.
-pub struct Viewed<'a, C: Contents> {
-    /// Identity.
-    pub key: Key,
-    /// The key as text, for people.
-    pub name: &'a str,
-    /// What the owner knows about the object.
-    pub head: &'a C::Head,
-    /// Bytes of the body, when known.
-    pub length: Option<u64>,
-    /// SHA-256 of a complete body.
-    pub digest: Option<crate::Digest>,
 }
 
 /// The write side.

@@ -37,6 +37,9 @@ pub(super) fn found(entry: &Entry<Http>, reason: &'static str) -> Provenance {
 /// For the request that asked the origin.
 pub(super) fn led(entry: &Entry<Http>, reason: &'static str) -> Provenance {
     let (outcome, status, source) = match entry.head.confirmed {
+        Confirmation::Sent if entry.body.is_partial() => {
+            (Outcome::Partial, StatusCode::PARTIAL_CONTENT, Source::Origin)
+        }
         Confirmation::Sent => (Outcome::Miss, entry.head.status, Source::Origin),
         Confirmation::NotModified => (Outcome::Revalidated, StatusCode::NOT_MODIFIED, Source::Cache),
         Confirmation::Continued => (Outcome::Partial, StatusCode::PARTIAL_CONTENT, Source::Origin),

@@ -4,10 +4,8 @@ use super::{Arithmetic, Verdict};
 use crate::policy::{Demand, Unstorable};
 use crate::{Head, Timestamp};
 
-pub(super) const NEVER_ASKED: &str =
-    "Nothing is stored, and the origin was not asked since this server started (or too long ago to be remembered).";
-pub(super) const GONE: &str =
-    "Nothing is stored for this request, although the origin was asked: it was evicted, purged, made invalid by an unsafe \
+pub(super) const NEVER_ASKED: &str = "Nothing is stored, and the origin was not asked since this server started (or too long ago to be remembered).";
+pub(super) const GONE: &str = "Nothing is stored for this request, although the origin was asked: it was evicted, purged, made invalid by an unsafe \
      method, or the transfer did not end well.";
 
 pub(super) fn answer(verdict: &Verdict) -> String {
@@ -52,7 +50,9 @@ pub(super) fn stored(head: &Head, verdict: &Verdict, now: Timestamp) -> Vec<Stri
     let mut say = |sentence: &str| advice.push(sentence.to_owned());
     match verdict.reason {
         "purged" => say("The next request has the origin confirm it; then it answers again."),
-        "no_cache" => say("The origin sends no-cache; max-age with must-revalidate would let it answer while fresh."),
+        "no_cache" => {
+            say("The origin sends no-cache; max-age with must-revalidate would let it answer while fresh.")
+        }
         "stale" | "must_revalidate" | "s_maxage" | "proxy_revalidate" | "expired" => {
             say("A longer max-age of the origin, or `ttl` in a rule, would keep it fresh for longer.");
         }
@@ -70,7 +70,9 @@ pub(super) fn stored(head: &Head, verdict: &Verdict, now: Timestamp) -> Vec<Stri
             && !freshness.demands.has(Demand::NoCache)
     });
     if swr.is_some() {
-        say("With stale-while-revalidate, of the origin or in a rule, clients would not wait for the confirmation.");
+        say(
+            "With stale-while-revalidate, of the origin or in a rule, clients would not wait for the confirmation.",
+        );
     }
     advice
 }
@@ -80,19 +82,33 @@ pub(super) const fn not_stored(why: Unstorable) -> &'static str {
         Unstorable::RuleBypass => "The last answer was not stored: a rule keeps the cache out.",
         Unstorable::Method => "The last answer was not stored: it answers a method that is not cached.",
         Unstorable::NotFinal => "The last answer was not stored: its status is none of HTTP.",
-        Unstorable::PartialContent => "The last answer was a part that could not be put together with others.",
+        Unstorable::PartialContent => {
+            "The last answer was a part that could not be put together with others."
+        }
         Unstorable::NotModified => "The last answer said that the stored object is still right.",
-        Unstorable::AnswersFields => "The last answer was not stored: it answers fields of its own request only.",
+        Unstorable::AnswersFields => {
+            "The last answer was not stored: it answers fields of its own request only."
+        }
         Unstorable::RequestNoStore => "The last answer was not stored: the request says no-store.",
         Unstorable::NoStore => "The last answer was not stored: it says no-store.",
         Unstorable::Private => "The last answer was not stored: it says private.",
-        Unstorable::NotUnderstood => "The last answer was not stored: it says must-understand, and its status is not known.",
+        Unstorable::NotUnderstood => {
+            "The last answer was not stored: it says must-understand, and its status is not known."
+        }
         Unstorable::VaryAny => "The last answer was not stored: its Vary says `*` or names too many fields.",
-        Unstorable::SetCookie => "The last answer was not stored: it sets a cookie, and the rule refuses that.",
+        Unstorable::SetCookie => {
+            "The last answer was not stored: it sets a cookie, and the rule refuses that."
+        }
         Unstorable::Authorization => "The last answer was not stored: the request has Authorization.",
-        Unstorable::StatusNeedsFreshness => "The last answer was not stored: its status needs a lifetime, and it names none.",
-        Unstorable::NoFreshness => "The last answer was not stored: it has neither a lifetime nor a validator.",
-        Unstorable::NoValidator => "The last answer was not stored: it must always be confirmed and has no validator.",
+        Unstorable::StatusNeedsFreshness => {
+            "The last answer was not stored: its status needs a lifetime, and it names none."
+        }
+        Unstorable::NoFreshness => {
+            "The last answer was not stored: it has neither a lifetime nor a validator."
+        }
+        Unstorable::NoValidator => {
+            "The last answer was not stored: it must always be confirmed and has no validator."
+        }
     }
 }
 
@@ -104,7 +120,9 @@ pub(super) const fn to_store(why: Unstorable) -> &'static str {
         }
         Unstorable::VaryAny => "Let the origin name the few fields that its answer depends on.",
         Unstorable::SetCookie => "Strip Set-Cookie in the rule, if nobody needs it.",
-        Unstorable::Authorization => "Let the origin say public, s-maxage or must-revalidate if the answer is for everybody.",
+        Unstorable::Authorization => {
+            "Let the origin say public, s-maxage or must-revalidate if the answer is for everybody."
+        }
         Unstorable::StatusNeedsFreshness | Unstorable::NoFreshness => {
             "Let the origin send max-age, or name a lifetime for such answers in a rule."
         }

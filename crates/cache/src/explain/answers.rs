@@ -57,7 +57,12 @@ impl Answers {
 
     /// The answers of a URL, the last first.
     pub(crate) fn of(&self, url: &str) -> Vec<Remembered> {
-        self.memory.lock().by_url.get(url).map(|answers| answers.iter().cloned().collect()).unwrap_or_default()
+        self.memory
+            .lock()
+            .by_url
+            .get(url)
+            .map(|answers| answers.iter().cloned().collect())
+            .unwrap_or_default()
     }
 
     fn note(&self, url: &str, answer: Remembered) {
@@ -114,12 +119,8 @@ pub(crate) struct Watched {
 }
 
 impl Watched {
-    pub(crate) fn new(
-        origin: Arc<dyn Origin>,
-        answers: &Arc<Answers>,
-        clock: &Arc<dyn Clock>,
-    ) -> Arc<dyn Origin> {
-        Arc::new(Self { origin, answers: Arc::clone(answers), clock: Arc::clone(clock) })
+    pub(crate) fn new(origin: Arc<dyn Origin>, answers: &Arc<Answers>, clock: &Arc<dyn Clock>) -> Self {
+        Self { origin, answers: Arc::clone(answers), clock: Arc::clone(clock) }
     }
 }
 

@@ -454,6 +454,9 @@ async fn rfc9111_3_4_ranges_bring_pieces_which_become_the_whole() {
     let whole = bed.exchange(by_pieces(get())).await;
     assert_eq!((whole.status, whole.body.expect("a body")), (200, body.clone()));
     bed.quiet().await;
+    // A disk thread hashes it yet.
+    let entry = bed.cache.reader().lookup_partial(&target(URL).key).expect("it is there");
+    entry.body.wait_complete().await.expect("the whole");
     let asked = bed.origin.count();
     let hit = bed.exchange(get()).await;
     assert_eq!((hit.outcome, hit.body.expect("a body")), (Outcome::Hit, body));

@@ -16,7 +16,10 @@ fn target(url: &str) -> Arc<Target> {
 }
 
 fn tagged(tags: &'static str) -> Reply {
-    Reply::whole(b"body").field("cache-control", "max-age=600").field("etag", "\"v\"").field("cache-tag", tags)
+    Reply::whole(b"body")
+        .field("cache-control", "max-age=600")
+        .field("etag", "\"v\"")
+        .field("cache-tag", tags)
 }
 
 fn confirmed() -> Reply {
@@ -26,7 +29,8 @@ fn confirmed() -> Reply {
 impl Bed {
     async fn site(&self, url: &str, fields: &[(&'static str, &'static str)]) -> Full {
         let (target, hasher, rule) = (target(url), KeyHasher::new([1; 32]), Arc::new(Rule::plain("test")));
-        let headers = fields.iter().map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value)));
+        let headers =
+            fields.iter().map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value)));
         let headers: HeaderMap = headers.collect();
         let (method, manners) = (http::Method::GET, Manners::default());
         let exchange = Exchange {
@@ -61,7 +65,9 @@ impl Bed {
 #[tokio::test]
 async fn a_hard_purge_by_tag_takes_out_what_has_it_and_nothing_else() {
     let bed = Bed::new();
-    for (url, tags) in [("http://a.example/1", "x,y"), ("http://a.example/2", "y"), ("http://b.example/3", "z")] {
+    for (url, tags) in
+        [("http://a.example/1", "x,y"), ("http://a.example/2", "y"), ("http://b.example/3", "z")]
+    {
         bed.origin.then(tagged(tags));
         bed.site(url, &[]).await;
     }
@@ -72,7 +78,11 @@ async fn a_hard_purge_by_tag_takes_out_what_has_it_and_nothing_else() {
     assert_eq!(bed.site("http://b.example/3", &[]).await.how(), ("hit", "fresh"));
     bed.origin.then(tagged("x"));
     assert_eq!(bed.site("http://a.example/1", &[]).await.how(), ("miss", "absent"));
-    assert_eq!((bed.tag("y", Mode::Dry).await, bed.tag("x", Mode::Dry).await), (0, 1), "tags of the new answer");
+    assert_eq!(
+        (bed.tag("y", Mode::Dry).await, bed.tag("x", Mode::Dry).await),
+        (0, 1),
+        "tags of the new answer"
+    );
     assert_eq!(bed.metric("standpipe_purged_total"), 2);
 }
 
@@ -188,7 +198,9 @@ async fn what_was_asked_for_before_a_purge_is_not_kept_after_it() {
 #[tokio::test]
 async fn lists_are_filtered_sorted_and_paged() {
     let bed = Bed::new();
-    for (url, length, tags) in [("http://a.example/1", 10, "x"), ("http://a.example/2", 30, "x,y"), ("http://b.example/3", 20, "y")] {
+    for (url, length, tags) in
+        [("http://a.example/1", 10, "x"), ("http://a.example/2", 30, "x,y"), ("http://b.example/3", 20, "y")]
+    {
         let body = content(length);
         bed.origin.then(Reply::whole(&body).field("cache-control", "max-age=60").field("cache-tag", tags));
         bed.site(url, &[]).await;
@@ -215,7 +227,10 @@ async fn lists_are_filtered_sorted_and_paged() {
     bed.advance(60 * SECOND);
     let stale = Wanted { state: Some(Selection::Stale), status: Some(200), ..all() };
     let stale = list(stale, Order::Age, 9, None).await;
-    assert_eq!((stale.entries.len(), stale.entries[0].state.clone(), stale.entries[0].ttl), (3, vec!["stale"], Some(-3)));
+    assert_eq!(
+        (stale.entries.len(), stale.entries[0].state.clone(), stale.entries[0].ttl),
+        (3, vec!["stale"], Some(-3))
+    );
     let one = bed.cache.entry(&stale.entries[0].key).await.expect("an entry");
     assert_eq!((&*one.url, &one.tags[..]), ("http://a.example/1", &["x".into()][..]));
     assert!(bed.cache.entry("00").await.is_none() && bed.cache.entry(&"0".repeat(32)).await.is_none());
@@ -227,17 +242,26 @@ async fn an_explanation_does_the_sum_and_says_what_would_change_it() {
     let (target, headers, rule) = (target(URL), HeaderMap::new(), Rule::plain("all"));
     let subject = Explained { target: &target, headers: &headers, manner: Answering::Exchange(&rule) };
     let absent = bed.cache.explain(subject).await;
-    assert_eq!((absent.state, absent.answer, absent.rule.as_str(), absent.origin.len()), ("absent", "miss", "all", 0));
+    assert_eq!(
+        (absent.state, absent.answer, absent.rule.as_str(), absent.origin.len()),
+        ("absent", "miss", "all", 0)
+    );
 
     bed.origin.then(Reply::whole(b"x").field("cache-control", "max-age=60").field("age", "5"));
     bed.site(URL, &[]).await;
     bed.advance(10 * SECOND);
     let fresh = bed.cache.explain(subject).await;
     let sum = fresh.freshness.expect("a sum");
-    assert_eq!((sum.age, sum.initial_age, sum.since_confirmed, sum.ttl, sum.basis), (15, 5, 10, 45, "max_age"));
+    assert_eq!(
+        (sum.age, sum.initial_age, sum.since_confirmed, sum.ttl, sum.basis),
+        (15, 5, 10, 45, "max_age")
+    );
     assert!(sum.sentence.contains("15 s (5 s when it came + 10 s since then)"), "{}", sum.sentence);
     assert_eq!((fresh.answer, fresh.reason, fresh.state), ("hit", "fresh", "complete"));
-    assert_eq!((fresh.origin[0].status, fresh.origin[0].storable, fresh.origin[0].ago), (Some(200), "yes", 10));
+    assert_eq!(
+        (fresh.origin[0].status, fresh.origin[0].storable, fresh.origin[0].ago),
+        (Some(200), "yes", 10)
+    );
 
     bed.advance(60 * SECOND);
     let stale = bed.cache.explain(subject).await;
@@ -267,7 +291,10 @@ async fn the_fetch_door_is_explained_by_its_ttl() {
     };
     assert_eq!(explain(200 * SECOND).await.answer, "hit");
     let old = explain(50 * SECOND).await;
-    assert_eq!((old.answer, old.rule.as_str(), old.freshness.expect("a sum").ttl), ("revalidate", "fetch", -50));
+    assert_eq!(
+        (old.answer, old.rule.as_str(), old.freshness.expect("a sum").ttl),
+        ("revalidate", "fetch", -50)
+    );
 }
 
 #[tokio::test]

@@ -24,7 +24,8 @@ pub(super) async fn list(parts: &Parts, head: &RequestHead) -> Result<Page, Refu
 pub(super) async fn one(parts: &Parts, head: &RequestHead, key: &str) -> Result<Page, Refusal> {
     safe(head)?;
     let entry = parts.cache.entry(key).await;
-    let missing = || Refusal::not_found("no_entry", "nothing is stored under this key; GET /api/v1/entries lists keys");
+    let missing =
+        || Refusal::not_found("no_entry", "nothing is stored under this key; GET /api/v1/entries lists keys");
     Ok(json(&entry.ok_or_else(missing)?))
 }
 

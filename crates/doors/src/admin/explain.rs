@@ -14,7 +14,10 @@ pub(super) async fn page(parts: &Parts, head: &RequestHead) -> Result<Page, Refu
     let query = query::read(head)?;
     let url = query::one(&query, "url").filter(|url| !url.is_empty());
     let url = url.ok_or_else(|| {
-        Refusal::bad_request("url_missing", "the parameter url is missing or empty; add url=https://host/path")
+        Refusal::bad_request(
+            "url_missing",
+            "the parameter url is missing or empty; add url=https://host/path",
+        )
     })?;
     let headers = headers(query::all(&query, "header"))?;
     let ttl = query::one(&query, "ttl").map(parse_ttl).transpose()?;

@@ -83,9 +83,10 @@ fn at_host(parts: &Parts, plan: &Plan, url: &str) -> Option<Result<Located, Refu
 
 /// The site below whose prefix the path is, or what the fetch door has there.
 fn below(parts: &Parts, plan: &Plan, asked: &Asked<'_>) -> Result<Located, Refusal> {
-    if let Some(url) = ["/http://", "/https://"].into_iter().find_map(|form| {
-        asked.url.starts_with(form).then(|| &asked.url[1..])
-    }) {
+    if let Some(url) = ["/http://", "/https://"]
+        .into_iter()
+        .find_map(|form| asked.url.starts_with(form).then(|| &asked.url[1..]))
+    {
         return fetch(parts, &Asked { url, ..*asked });
     }
     let path = asked.url.split('?').next().unwrap_or_default();

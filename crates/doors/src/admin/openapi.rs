@@ -30,9 +30,8 @@ fn path(route: &Route) -> Value {
 
 fn described(template: &str, operation: &Operation) -> Value {
     let in_path = template.split_once('{').and_then(|(_, rest)| rest.split_once('}')).map(|(name, _)| name);
-    let in_path = in_path.map(|name| {
-        json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}})
-    });
+    let in_path = in_path
+        .map(|name| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}}));
     let in_query = operation.parameters.iter().map(|(name, required, description)| {
         json!({
             "name": name, "in": "query", "required": required, "description": description,

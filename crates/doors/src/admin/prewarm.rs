@@ -53,14 +53,15 @@ pub(super) fn begin(parts: &Parts, head: &RequestHead, content: &[u8]) -> Result
 }
 
 fn targets(parts: &Parts, content: &[u8]) -> Result<Vec<Arc<Target>>, Refusal> {
-    let text = std::str::from_utf8(content).map_err(|_| invalid(&format!("the list is not UTF-8; {FORM}")))?;
+    let text =
+        std::str::from_utf8(content).map_err(|_| invalid(&format!("the list is not UTF-8; {FORM}")))?;
     let named = |number: usize, url: &str| {
         let problem = |refusal: Refusal| invalid(&format!("URL {}: {}", number + 1, refusal.detail));
         parts.fetch.named(url, &HeaderMap::new()).map(Arc::new).map_err(problem)
     };
     if text.trim_start().starts_with('[') {
-        let urls: Vec<String> =
-            serde_json::from_str(text).map_err(|error| invalid(&format!("the list cannot be read: {error}; {FORM}")))?;
+        let urls: Vec<String> = serde_json::from_str(text)
+            .map_err(|error| invalid(&format!("the list cannot be read: {error}; {FORM}")))?;
         return urls.iter().enumerate().map(|(number, url)| named(number, url)).collect();
     }
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
@@ -75,7 +76,9 @@ pub(super) fn one(parts: &Parts, head: &RequestHead, id: &str) -> Result<Page, R
             delete::check_site(head)?;
             parts.cache.cancel_prewarm(id);
         }
-        _ => return Err(Refusal::method(OF_ONE, format!("this path answers {OF_ONE} only; use one of them"))),
+        _ => {
+            return Err(Refusal::method(OF_ONE, format!("this path answers {OF_ONE} only; use one of them")));
+        }
     }
     let page = json(&*progress.borrow());
     Ok(page)
@@ -133,8 +136,9 @@ fn progress(parts: &Parts, id: &str) -> Result<watch::Receiver<Progress>, Refusa
 fn refusal(refused: PrewarmRefused) -> Refusal {
     match refused {
         PrewarmRefused::Busy { most } => {
-            let detail =
-                format!("{most} lists are being fetched, which is all there may be; wait for one, or DELETE it");
+            let detail = format!(
+                "{most} lists are being fetched, which is all there may be; wait for one, or DELETE it"
+            );
             Refusal::new(StatusCode::TOO_MANY_REQUESTS, "prewarms_full", detail)
         }
         PrewarmRefused::TooLong { most } => {

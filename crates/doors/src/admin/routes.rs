@@ -4,8 +4,8 @@
 //! changes nothing.
 
 use Place::{
-    Delete, Elsewhere, Entries, Entry, Explain, Health, Index, Metrics, OpenApi, Pin, Pins, Prewarm, PrewarmEvents,
-    Prewarms, Purge, Scrub, Status,
+    Delete, Elsewhere, Entries, Entry, Explain, Health, Index, Metrics, OpenApi, Pin, Pins, Prewarm,
+    PrewarmEvents, Prewarms, Purge, Scrub, Status,
 };
 
 /// What answers a path.
@@ -126,7 +126,10 @@ pub(super) const ROUTES: &[Route] = &[
     route(
         "/api/v1/fetch/{filename}",
         Elsewhere,
-        &[Operation { parameters: FETCH_PARAMETERS, ..get("An object, to be saved under this name", ANYTHING) }],
+        &[Operation {
+            parameters: FETCH_PARAMETERS,
+            ..get("An object, to be saved under this name", ANYTHING)
+        }],
     ),
     route("/api/v1/delete", Delete, DELETE),
     route(
@@ -137,7 +140,10 @@ pub(super) const ROUTES: &[Route] = &[
     route(
         "/api/v1/explain",
         Explain,
-        &[Operation { parameters: EXPLAIN_PARAMETERS, ..get("What would become of a request, and why", JSON) }],
+        &[Operation {
+            parameters: EXPLAIN_PARAMETERS,
+            ..get("What would become of a request, and why", JSON)
+        }],
     ),
     route(
         "/api/v1/entries",
@@ -151,7 +157,11 @@ pub(super) const ROUTES: &[Route] = &[
         Prewarm,
         &[get("How far a list is", JSON), by("delete", "Ends it; what has begun goes on")],
     ),
-    route("/api/v1/prewarm/{id}/events", PrewarmEvents, &[get("The same whenever it changes, to its end", EVENTS)]),
+    route(
+        "/api/v1/prewarm/{id}/events",
+        PrewarmEvents,
+        &[get("The same whenever it changes, to its end", EVENTS)],
+    ),
     route(
         "/api/v1/pins",
         Pins,

@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use rustls::server::StoresServerSessions;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -19,18 +20,25 @@ use crate::service::Service;
 pub struct Listener {
     socket: TcpListener,
     certificates: Option<Certificates>,
+    sessions: Option<Arc<dyn StoresServerSessions>>,
     site: Option<Arc<str>>,
 }
 
 impl Listener {
     pub(super) const fn new(socket: TcpListener) -> Self {
-        Self { socket, certificates: None, site: None }
+        Self { socket, certificates: None, sessions: None, site: None }
     }
 
     /// Speaks TLS, and nothing else.
     #[must_use]
     pub fn with_tls(self, certificates: Certificates) -> Self {
         Self { certificates: Some(certificates), ..self }
+    }
+
+    /// Keeps TLS sessions there, for whoever reaches the same place to resume; without TLS it changes nothing.
+    #[must_use]
+    pub fn with_sessions(self, sessions: Arc<dyn StoresServerSessions>) -> Self {
+        Self { sessions: Some(sessions), ..self }
     }
 
     /// Belongs to a site, which is its root.
@@ -61,7 +69,8 @@ impl Listener {
             u32::try_from(settings.max_connections.clamp(1, Semaphore::MAX_PERMITS)).unwrap_or(u32::MAX);
         let room = Arc::new(Semaphore::new(most as usize));
         let metrics = service.recorder().metrics.clone();
-        let way = Way { tls: self.certificates.as_ref().map(Certificates::server), site: self.site.clone() };
+        let tls = self.certificates.as_ref().map(|shown| shown.server(self.sessions.as_ref()));
+        let way = Way { tls, site: self.site.clone() };
         let connections = Arc::new(Connections::new(service, settings.clone(), way));
         loop {
             let accepted = tokio::select! {

@@ -14,7 +14,7 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use rustls::client::verify_server_name;
 use rustls::crypto::aws_lc_rs;
-use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert};
+use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert, StoresServerSessions};
 use rustls::sign::CertifiedKey;
 use rustls::{ServerConfig, version};
 use rustls_pki_types::pem::PemObject;
@@ -96,8 +96,9 @@ impl Certificates {
         }
     }
 
-    /// What a listener speaks.
-    pub(super) fn server(&self) -> Arc<ServerConfig> {
+    /// What a listener speaks. Clients resume by the sessions that are kept in `sessions`, or else by tickets that only
+    /// this process can read.
+    pub(super) fn server(&self, sessions: Option<&Arc<dyn StoresServerSessions>>) -> Arc<ServerConfig> {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let versions = [&version::TLS13, &version::TLS12];
         let mut config = ServerConfig::builder_with_provider(provider)
@@ -106,10 +107,7 @@ impl Certificates {
             .with_no_client_auth()
             .with_cert_resolver(Arc::clone(&self.0.keys) as Arc<dyn ResolvesServerCert>);
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        match aws_lc_rs::Ticketer::new() {
-            Ok(ticketer) => config.ticketer = ticketer,
-            Err(error) => tracing::warn!(%error, "clients cannot resume TLS sessions by tickets"),
-        }
+        resume_by(&mut config, sessions);
         Arc::new(config)
     }
 }
@@ -135,6 +133,18 @@ impl ResolvesServerCert for Keys {
             matches!((&name, parsed), (Some(name), Some(end)) if verify_server_name(&end, name).is_ok())
         };
         keys.iter().find(fits).or_else(|| keys.first()).cloned()
+    }
+}
+
+/// With a ticketer nothing would ever be kept, so it is one or the other.
+fn resume_by(config: &mut ServerConfig, sessions: Option<&Arc<dyn StoresServerSessions>>) {
+    if let Some(sessions) = sessions {
+        config.session_storage = Arc::clone(sessions);
+        return;
+    }
+    match aws_lc_rs::Ticketer::new() {
+        Ok(ticketer) => config.ticketer = ticketer,
+        Err(error) => tracing::warn!(%error, "clients cannot resume TLS sessions by tickets"),
     }
 }
 

@@ -14,9 +14,9 @@ use futures_util::future::BoxFuture;
 use prometheus_client::registry::Registry;
 use testkit::client::{Client, Response, raw, request};
 
-use crate::admin::LONGEST_CONTENT;
 use super::*;
 use crate::access::Rules;
+use crate::admin::LONGEST_CONTENT;
 use crate::exchange::{Plan, Plans};
 use crate::fetch::fake::Node;
 use crate::listen::{self, Drainer, Settings};

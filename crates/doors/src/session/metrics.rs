@@ -40,7 +40,7 @@ pub fn register_proxy(registry: &mut Registry, proxy: Arc<ProxyMetrics>) {
     of_sessions(registry).register_collector(Box::new(OfProxy(proxy)));
 }
 
-fn of_sessions(registry: &mut Registry) -> &mut Registry {
+pub(super) fn of_sessions(registry: &mut Registry) -> &mut Registry {
     registry.sub_registry_with_prefix("standpipe").sub_registry_with_prefix("session")
 }
 
@@ -48,21 +48,21 @@ fn of_sessions(registry: &mut Registry) -> &mut Registry {
 struct OfProxy(Arc<ProxyMetrics>);
 
 /// Metrics being written.
-struct Page<'a>(DescriptorEncoder<'a>);
+pub(super) struct Page<'a>(pub(super) DescriptorEncoder<'a>);
 
 impl Page<'_> {
-    fn counter(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
+    pub(super) fn counter(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
         let encoder = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
         ConstCounter::new(value).encode(encoder)
     }
 
-    fn gauge(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
+    pub(super) fn gauge(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
         let encoder = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
         ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX)).encode(encoder)
     }
 
     /// One counter with a value for each of some words.
-    fn counters<const N: usize>(
+    pub(super) fn counters<const N: usize>(
         &mut self,
         name: &str,
         help: &str,

@@ -7,7 +7,7 @@ use distcache::stunnel::SessiondSettings;
 use doors::session::{Parts, SessionDoor};
 use prometheus_client::registry::Registry;
 
-use crate::config::Values;
+use crate::config::{HttpsSessions, Values};
 use crate::session::tls::Files;
 use crate::session::{harden, store};
 
@@ -39,9 +39,19 @@ pub(super) fn open(values: &Values, registry: &mut Registry) -> Result<Option<Se
         .map_err(|error| format!("cannot listen (session.listen): {error}"))
 }
 
+/// What the door's store is. A key that is there for the store of the HTTPS listeners is no mistake beside memory.
 fn choice(values: &Values) -> store::Choice {
+    let mut choice = choice_of(values, values.session_store.clone());
+    if choice.url.is_none() && matches!(values.session_https, HttpsSessions::Redis(_)) {
+        choice.remote.key = None;
+    }
+    choice
+}
+
+/// A store that is used as the keys say.
+pub(super) fn choice_of(values: &Values, url: Option<String>) -> store::Choice {
     store::Choice {
-        url: values.session_store.clone(),
+        url,
         remote: store::Remote {
             key: values.session_store_key.clone(),
             prefix: Some(values.session_store_prefix.clone()),

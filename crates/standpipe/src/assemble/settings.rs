@@ -30,7 +30,6 @@ pub(super) fn store(values: &Values) -> store::Config {
         commit_interval: values.store_commit_interval.0,
         await_pins: true,
         compact_from: values.store_compact_from.0,
-        ..store::Config::new(values.store_directory.clone(), values.store_quota.0)
     }
 }
 

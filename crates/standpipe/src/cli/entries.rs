@@ -10,8 +10,8 @@ use super::client::{self, Server};
 
 const PATIENCE: Duration = Duration::from_secs(600);
 
-/// Most objects of a page of the server.
-const PAGE: u64 = 1000;
+/// Objects of a page: so many that no page is longer than an answer may be.
+const PAGE: u64 = 200;
 /// Unless it is said how many.
 const USUAL: u64 = 100;
 
@@ -27,7 +27,8 @@ pub(super) async fn run(
     while left > 0 {
         let limit = left.min(PAGE).to_string();
         let names = ["host", "prefix", "tag", "status", "state", "expression", "sort"];
-        let given = names.into_iter().filter_map(|name| Some((name, arguments.get_one::<String>(name)?.as_str())));
+        let given =
+            names.into_iter().filter_map(|name| Some((name, arguments.get_one::<String>(name)?.as_str())));
         let mut query: Vec<(&str, &str)> = given.collect();
         query.push(("limit", &limit));
         query.extend(cursor.as_deref().map(|cursor| ("cursor", cursor)));
@@ -54,7 +55,8 @@ fn line(entry: &Value) -> String {
     let state = entry["state"].as_array().into_iter().flatten().filter_map(Value::as_str);
     let state = state.collect::<Vec<_>>().join(",");
     let url = entry["url"].as_str().unwrap_or_default();
-    let line = format!("{:>14}  {}  {state:<12}  {:>9} s  {url}", number("bytes"), number("status"), number("age"));
+    let line =
+        format!("{:>14}  {}  {state:<12}  {:>9} s  {url}", number("bytes"), number("status"), number("age"));
     format!("{}\n", client::printable(&line).replace('\n', " "))
 }
 

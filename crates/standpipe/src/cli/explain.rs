@@ -29,7 +29,8 @@ pub(super) async fn run(arguments: &ArgMatches, server: &Server) -> Result<Strin
     if arguments.get_flag("json") {
         return Ok(format!("{}\n", answer.trim_end()));
     }
-    let answer = serde_json::from_str(&answer).map_err(|error| format!("the server's answer is no JSON: {error}"))?;
+    let answer =
+        serde_json::from_str(&answer).map_err(|error| format!("the server's answer is no JSON: {error}"))?;
     Ok(client::printable(&explained(&answer)))
 }
 
@@ -43,9 +44,13 @@ fn explained(answer: &Value) -> String {
         line(name, shown(&answer[name]));
     }
     line("answer", format!("{} ({})", shown(&answer["answer"]), shown(&answer["reason"])));
-    if let Some(object) = answer["object"].as_object() {
-        let length = object.get("length").filter(|length| !length.is_null()).map(shown);
-        let of = length.map(|length| format!(" of {length}")).unwrap_or_default();
+    // Members that are not there are `null`, but only of a `Value`.
+    let object = &answer["object"];
+    if object.is_object() {
+        let of = match &object["length"] {
+            Value::Null => String::new(),
+            length => format!(" of {length}"),
+        };
         line("object", format!("status {}, {}{of} bytes", shown(&object["status"]), shown(&object["bytes"])));
         for name in ["sha256", "confirmed", "keep_until"] {
             line("", format!("{name} {}", shown(&object[name])));
@@ -107,6 +112,9 @@ mod tests {
         assert!(text.starts_with("url          http://a/\nkey          k\n"), "{text}");
         assert!(text.contains("answer       hit (fresh)\nobject       status 200, 4 of 4 bytes\n"), "{text}");
         assert!(text.contains("because      One.\n             Two.\n"), "{text}");
-        assert!(text.ends_with("origin       200 to GET after 7 ms, 60 s ago; may be stored: yes\n"), "{text}");
+        assert!(
+            text.ends_with("origin       200 to GET after 7 ms, 60 s ago; may be stored: yes\n"),
+            "{text}"
+        );
     }
 }

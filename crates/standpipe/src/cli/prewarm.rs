@@ -31,9 +31,8 @@ pub(super) async fn run(arguments: &ArgMatches, server: &Server) -> Result<Ended
     let file = arguments.get_one::<PathBuf>("file").map_or(Path::new("-"), PathBuf::as_path);
     let urls = urls(&read(file)?)?;
     let ttl = arguments.get_one::<String>("ttl");
-    let path = ttl.map_or("/api/v1/prewarm".to_owned(), |ttl| {
-        format!("/api/v1/prewarm?ttl={}", client::escaped(ttl))
-    });
+    let path = ttl
+        .map_or("/api/v1/prewarm".to_owned(), |ttl| format!("/api/v1/prewarm?ttl={}", client::escaped(ttl)));
     let response = server.send_json(Method::POST, &path, &json!(urls), PATIENCE).await?;
     if response.status() != StatusCode::ACCEPTED {
         return Err(client::refusal(response, PATIENCE).await);
@@ -59,7 +58,8 @@ fn read(file: &Path) -> Result<String, String> {
 
 fn urls(text: &str) -> Result<Vec<String>, String> {
     if text.trim_start().starts_with('[') {
-        return serde_json::from_str(text).map_err(|error| format!("the list is no JSON array of URLs: {error}"));
+        return serde_json::from_str(text)
+            .map_err(|error| format!("the list is no JSON array of URLs: {error}"));
     }
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
     Ok(lines.map(str::to_owned).collect())
@@ -74,13 +74,18 @@ async fn follow(server: &Server, id: &str) -> Result<Ended, String> {
     }
     let (mut body, mut text) = (response.into_body(), String::new());
     loop {
-        let frame = timeout(SILENCE, body.frame()).await.map_err(|_| "the server has fallen silent".to_owned())?;
-        let Some(frame) = frame else { return Err("the server ended before the list did; ask again".to_owned()) };
+        let frame =
+            timeout(SILENCE, body.frame()).await.map_err(|_| "the server has fallen silent".to_owned())?;
+        let Some(frame) = frame else {
+            return Err("the server ended before the list did; ask again".to_owned());
+        };
         let frame = frame.map_err(|error| format!("the answer broke off: {error}"))?;
         if let Some(bytes) = frame.data_ref() {
             text.push_str(&String::from_utf8_lossy(bytes));
         }
-        while let Some((event, rest)) = text.split_once("\n\n").map(|(event, rest)| (event.to_owned(), rest.to_owned())) {
+        while let Some((event, rest)) =
+            text.split_once("\n\n").map(|(event, rest)| (event.to_owned(), rest.to_owned()))
+        {
             text = rest;
             let Some(progress) = progress(&event) else { continue };
             show(&progress);
@@ -134,7 +139,10 @@ mod tests {
 
     #[test]
     fn a_list_is_lines_or_json() {
-        assert_eq!(urls("http://a/\n\n# no\n http://b/ \n"), Ok(vec!["http://a/".to_owned(), "http://b/".to_owned()]));
+        assert_eq!(
+            urls("http://a/\n\n# no\n http://b/ \n"),
+            Ok(vec!["http://a/".to_owned(), "http://b/".to_owned()])
+        );
         assert_eq!(urls(" [\"http://a/\"]"), Ok(vec!["http://a/".to_owned()]));
         assert!(urls("[1]").is_err());
     }

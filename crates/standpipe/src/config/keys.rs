@@ -10,9 +10,9 @@ use std::time::Duration;
 use super::facts::{self, Facts};
 use super::raw::Raw;
 use super::value::{
-    AccessLog, AccessRule, Buffer, ConnectTarget, FieldName, FieldValue, ListenAddress, LogFormat, LogLevel,
-    Number, OriginRule, OwnHost, PeerAddress, Resolver, SessionAddress, Shape, SiteFlag, SiteListen, Size,
-    SocketMode, TrustedProxy, Value, Wait, WhenFull,
+    AccessLog, AccessRule, Buffer, ConnectTarget, FieldName, FieldValue, HttpsSessions, ListenAddress,
+    LogFormat, LogLevel, Number, OriginRule, OwnHost, PeerAddress, Resolver, SessionAddress, Shape, SiteFlag,
+    SiteListen, Size, SocketMode, TrustedProxy, Value, Wait, WhenFull,
 };
 
 /// What is known about one key.
@@ -342,7 +342,7 @@ keys! {
     session_store: Option<String> = "session.store", Text(""), r#""redis://127.0.0.1/0""#,
         "Valkey or Redis to keep TLS sessions in, instead of memory.";
     session_store_key: Option<PathBuf> = "session.store-key", Text(""), r#""/etc/standpipe/session.key""#,
-        "File of the key that seals TLS sessions before they leave for `session.store`; all nodes that share them have the same.";
+        "File of the key that seals TLS sessions before they leave for a Valkey or Redis; all nodes that share them have the same.";
     session_store_prefix: String = "session.store-prefix", Text("session:"), r#""tls:""#,
         "What names of TLS sessions begin with in `session.store`.";
     session_store_timeout: Wait<1, 60_000> = "session.store-timeout", Text("250ms"), r#""100ms""#,
@@ -353,6 +353,12 @@ keys! {
         "Certificate chain (PEM) to show to a `rediss://` store.";
     session_store_certificate_key: Option<PathBuf> = "session.store-certificate-key", Text(""), r#""/etc/standpipe/redis-key.pem""#,
         "Its private key (PEM).";
+    session_https: HttpsSessions = "session.https", Text("off"), r#""UNIX:/run/standpipe/sessions""#,
+        "Through what the HTTPS listeners share their TLS sessions, so that a client resumes on any node: `own` (the store of this node's door, see `session.listen`), a session server (`UNIX:path`, `IP:host:port`, `IP6:[host]:port`, `TLS:host:port`), or a Valkey or Redis (`redis://…`, used as the `session.store-…` keys say). `off`: clients resume by tickets that only the node that made them can read.";
+    session_https_wait: Wait<1, 1_000> = "session.https-wait", Text("5ms"), r#""20ms""#,
+        "How long a handshake may wait for the store of `session.https`, on the thread that serves other connections too, and for four times this in 100 ms of that thread; beyond, it is a full handshake.";
+    session_https_ca: Option<PathBuf> = "session.https-ca", Text(""), r#""/etc/standpipe/session-ca.pem""#,
+        "Certificates (PEM) that the certificate of a `TLS:` server in `session.https` must come from; `session.tls-certificate` is shown to it.";
     session_sessiond: Option<ListenAddress> = "session.sessiond", Text(""), r#""127.0.0.1:54321""#,
         "Address and UDP port where stunnels find the same TLS sessions (`sessiond = host:port` in theirs). There is neither encryption nor authentication.";
     session_sessiond_allow: Vec<PeerAddress> = "session.sessiond-allow", Text("127.0.0.1,::1"), r#"["10.0.0.7"]"#,

@@ -11,7 +11,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub(crate) use sessions::{PeerAddress, SessionAddress, SocketMode};
+pub(crate) use sessions::{HttpsSessions, PeerAddress, SessionAddress, SocketMode};
 pub(crate) use sites::{
     ConditionalStatus, ConnectTarget, FieldName, HostWord, IgnoredParameter, KeptHost, MediaType, MethodWord,
     OriginUrl, OwnHost, PathWord, RangeFillWord, SetCookieWord, SiteFlag, SiteListen, SiteName,

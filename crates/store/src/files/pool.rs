@@ -2,9 +2,8 @@
 //!
 //! Owns the threads and their queue. Everybody in the crate may submit; jobs run in the order of submission, each on
 //! one thread. Invariants: at most `room` callers' jobs wait, further callers wait to submit; jobs pushed without a
-//! permit are bounded by what they belong to (two lanes a fill, one burial a body, one job for all entries that leave). A
-//! panicking job ends alone.
-//! When the pool is dropped, queued jobs still run and then the threads end.
+//! permit are bounded by what they belong to (two lanes a fill, one burial a body, one job for all entries that leave).
+//! A panicking job ends alone. When the pool is dropped, queued jobs still run and then the threads end.
 //!
 //! Deliberately not here: priorities and cancelling.
 

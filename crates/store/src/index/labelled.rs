@@ -1,26 +1,19 @@
 //! What purges and walks do to entries of which they know the label, or to all of them.
 //!
-//! Invariant: whoever deals with a number that he has found before looks again, under the lock, whether it still is what he
-//! was looking for.
+//! Invariant: what is found by its number is dealt with under the same lock.
 
 use super::shard::{Shard, State};
 use super::slot::Marked;
-use super::{Cold, Erased, Index, Recorded, Seen};
+use super::{Cold, Erased, Index, Seen};
 use crate::Key;
 use crate::bodies::BodyId;
 use crate::journal::Position;
 
+/// Entries that are dealt with under one lock.
+const TOGETHER: usize = 1024;
+
 /// Slots looked at under one lock by those who look at all of them.
 const STRIDE: u32 = 4096;
-
-/// Entries with a label.
-#[derive(Default)]
-pub(crate) struct Labelled {
-    /// By the number of their record.
-    pub(crate) numbers: Vec<u32>,
-    /// Those without a record that says what they are.
-    pub(crate) keys: Vec<Key>,
-}
 
 /// What has left the index together.
 pub(crate) struct Gone<E> {
@@ -49,65 +42,65 @@ pub(crate) struct Numbered<E> {
 }
 
 impl<E: Clone, R: Clone> Index<E, R> {
-    /// The entries of a shard with a label; `has_label` is asked of those that are not recorded as they are.
-    pub(crate) fn labelled(&self, part: usize, label: u64, has_label: impl Fn(&E) -> bool) -> Labelled {
+    /// Entries of a shard that have a label and are not recorded as they are; `has_label` is asked of such.
+    pub(crate) fn unrecorded(&self, part: usize, has_label: impl Fn(&E) -> bool) -> Vec<Key> {
         let shard = self.parts[part].shard.read();
-        let mut found = Labelled { numbers: shard.labels.slots(label).collect(), keys: Vec::new() };
-        for place in 0..shard.warm_places() {
-            let Some(warm) = shard.at_hand(place).filter(|warm| warm.state == State::New) else { continue };
-            if warm.entry.as_ref().is_some_and(&has_label) {
-                found.keys.push(shard.slots[warm.slot].key);
-            }
-        }
-        found
+        let found = |place| {
+            let warm = shard.at_hand(place).filter(|warm| warm.state == State::New)?;
+            warm.entry.as_ref().filter(|entry| has_label(entry)).map(|_| shard.slots[warm.slot].key)
+        };
+        (0..shard.warm_places()).filter_map(found).collect()
     }
 
-    /// Takes those of `numbers` out that have the label, with `record` as the record of that.
+    /// Takes out some entries whose records have a label, from slot `from` of a shard on, with what `record` makes of their
+    /// keys as the records of that; and where to go on.
     pub(crate) fn remove_labelled(
         &self,
         part: usize,
-        numbers: &[u32],
         label: u64,
-        record: impl Fn(&Key) -> Vec<u8>,
-    ) -> Gone<E> {
+        from: u32,
+        record: impl Fn(&Key, &mut Vec<u8>),
+    ) -> (Gone<E>, Option<u32>) {
         let mut shard = self.parts[part].shard.write();
+        let (numbers, next) = some_with(&shard, label, from);
         let mut gone = Gone { entries: Vec::new(), erased: Vec::with_capacity(numbers.len()) };
-        for number in numbers {
-            if recorded(&shard, *number, label).is_none() {
-                continue;
-            }
-            let record = record(&shard.slots[*number].key);
-            let removed = self.take_out(&mut shard, *number, &record);
+        let mut frame = Vec::new();
+        for (number, _) in numbers {
+            frame.clear();
+            record(&shard.slots[number].key, &mut frame);
+            let removed = self.take_out(&mut shard, number, &frame);
             gone.entries.extend(removed.entry);
             gone.erased.extend(removed.erased);
         }
-        gone
+        (gone, next)
     }
 
-    /// Marks those of `numbers` that have the label; returns their bodies.
+    /// Marks some entries whose records have a label, from slot `from` of a shard on; returns their bodies and where to go
+    /// on.
     pub(crate) fn mark_labelled(
         &self,
         part: usize,
-        numbers: &[u32],
         label: u64,
-        record: impl Fn(&Key) -> Vec<u8>,
+        from: u32,
+        record: impl Fn(&Key, &mut Vec<u8>),
         mark: impl Fn(&E),
-    ) -> Vec<BodyId> {
+    ) -> (Vec<BodyId>, Option<u32>) {
         let mut shard = self.parts[part].shard.write();
-        let mut bodies = Vec::with_capacity(numbers.len());
-        for number in numbers {
-            let Some(known) = recorded(&shard, *number, label) else { continue };
-            bodies.push(known.body);
-            let record = record(&shard.slots[*number].key);
-            self.mark_slot(&mut shard, *number, &record, &mark);
+        let (numbers, next) = some_with(&shard, label, from);
+        let mut frame = Vec::new();
+        for (number, _) in &numbers {
+            frame.clear();
+            record(&shard.slots[*number].key, &mut frame);
+            self.mark_slot(&mut shard, *number, &frame, &mark);
         }
-        bodies
+        (numbers.into_iter().map(|(_, body)| body).collect(), next)
     }
 
-    /// The bodies of those of `numbers` that have the label.
-    pub(crate) fn bodies_of(&self, part: usize, numbers: &[u32], label: u64) -> Vec<BodyId> {
+    /// The bodies of some entries whose records have a label, from slot `from` of a shard on, and where to go on.
+    pub(crate) fn count_labelled(&self, part: usize, label: u64, from: u32) -> (Vec<BodyId>, Option<u32>) {
         let shard = self.parts[part].shard.read();
-        numbers.iter().filter_map(|number| Some(recorded(&shard, *number, label)?.body)).collect()
+        let (numbers, next) = some_with(&shard, label, from);
+        (numbers.into_iter().map(|(_, body)| body).collect(), next)
     }
 
     /// Marks the entry of a key, if there is one.
@@ -180,8 +173,17 @@ impl<E: Clone, R: Clone> Index<E, R> {
     }
 }
 
-/// The record of a number, if it has the label.
-fn recorded<E, R>(shard: &Shard<E, R>, number: u32, label: u64) -> Option<Recorded> {
-    let record = shard.slots.get(number)?.record()?;
-    shard.labels.has(label, number).then_some(record)
+/// Some slots whose records have a label, from one on, with their bodies; and where to go on. Buried ones have no record.
+fn some_with<E, R>(shard: &Shard<E, R>, label: u64, from: u32) -> (Vec<(u32, BodyId)>, Option<u32>) {
+    let mut next = None;
+    let mut found = Vec::with_capacity(TOGETHER);
+    for number in shard.labels.slots(label, from) {
+        if found.len() == TOGETHER {
+            next = Some(number);
+            break;
+        }
+        let record = shard.slots.get(number).and_then(|slot| slot.record());
+        found.extend(record.map(|record| (number, record.body)));
+    }
+    (found, next)
 }

@@ -119,7 +119,8 @@ impl<E, R> Shard<E, R> {
                 self.warm.push(None);
                 (self.warm.len() - 1) as u32
             });
-            self.warm[place as usize] = Some(Warm { slot: number, state: State::New, entry: None, flight: None });
+            self.warm[place as usize] =
+                Some(Warm { slot: number, state: State::New, entry: None, flight: None });
             self.slots[number].warm = place;
         }
         self.warm_mut(number).expect("just made")

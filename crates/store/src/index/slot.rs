@@ -86,7 +86,9 @@ impl Marks {
 
     /// The entry is new at `second`: that is no use of it, but it is not idle either.
     pub(super) fn born(&self, second: u32) {
-        self.change(|marks| (second / USED_STEP) << TIME_SHIFT | marks & (PINNED | FREQUENCY | LABELS | MARKED) | RECENT);
+        self.change(|marks| {
+            (second / USED_STEP) << TIME_SHIFT | marks & (PINNED | FREQUENCY | LABELS | MARKED) | RECENT
+        });
     }
 
     /// Uses since it was last asked, at most 3.

@@ -23,8 +23,16 @@ fn put(number: u8, stored: u32) -> Vec<u8> {
 
 fn put_with_head(number: u8, stored: u32, head: &[u8]) -> Vec<u8> {
     let body = BodyRef::Whole { digest: Digest::new([number; 32]), length: 5 };
-    let put =
-        Put { key: key(number), body, epoch: 1, deadline: 0, stored, labels: &[], name: "https://example.org/", head };
+    let put = Put {
+        key: key(number),
+        body,
+        epoch: 1,
+        deadline: 0,
+        stored,
+        labels: &[],
+        name: "https://example.org/",
+        head,
+    };
     let mut bytes = Vec::new();
     Record::Put(put).encode(&mut bytes).unwrap();
     bytes

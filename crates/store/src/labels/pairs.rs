@@ -70,9 +70,9 @@ impl Pairs {
         self.block_of(pair).is_some_and(|at| self.blocks[at].binary_search(&pair).is_ok())
     }
 
-    /// The slots with a label, ascending; buried ones may be among them.
-    pub(crate) fn slots(&self, label: u64) -> impl Iterator<Item = u32> {
-        let (first, last) = (pair(label, 0), pair(label, (1 << SLOT_BITS) - 1));
+    /// The slots with a label, ascending, from one on; buried ones may be among them.
+    pub(crate) fn slots(&self, label: u64, from: u32) -> impl Iterator<Item = u32> {
+        let (first, last) = (pair(label, from), pair(label, (1 << SLOT_BITS) - 1));
         let at = self.block_of(first).unwrap_or(self.blocks.len());
         let pairs = self.blocks[at.min(self.blocks.len())..].iter().flatten().copied();
         pairs.skip_while(move |pair| *pair < first).take_while(move |pair| *pair <= last).map(slot)

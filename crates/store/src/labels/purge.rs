@@ -7,18 +7,24 @@
 //! Invariant: a purge is noted in [`Recent`](super::recent::Recent) before it looks at the first entry.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::thread;
 
 use super::recent::{Covers, Moment};
 use super::walk::{Matching, Met};
+use crate::bodies::BodyId;
 use crate::index::{Erased, Gone, SHARDS, Seen};
 use crate::journal::Record;
-use crate::recording::removal;
+use crate::recording::{removal, removal_into};
 use crate::store::Inner;
 use crate::{Contents, Entry, Failure, Key, Writer, reasons};
 
-/// Entries dealt with under one lock.
-const STRIDE: usize = 1024;
+/// Entries whose bodies are let go together.
+const TOGETHER: usize = 256;
+/// Entries that one thread purges by itself.
+const ALONE: u64 = 10_000;
+/// Most threads that purge more.
+const LANES: usize = 4;
 
 /// What becomes of the entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -108,15 +114,18 @@ impl<C: Contents> Writer<C> {
             self.0.recent.note(mode, covers(&selector, *self.label_secret()));
         }
         let pool = &self.0.shared.pool;
+        // Let go after the commit, which would wait for all of it.
+        let mut gone = Vec::new();
         match selector {
             Selector::Keys(keys, _) => {
                 let (inner, affected) = (self.0.clone(), affected.clone());
-                pool.run(move || inner.purge_keys(&keys, mode, &affected)).await?;
+                let purge = move || Leaving(inner.purge_keys(&keys, mode, &affected), inner);
+                gone.push(pool.run(purge).await?);
             }
             Selector::Label(label) => {
                 let (inner, affected) = (self.0.clone(), affected.clone());
-                let purge = move || (0..SHARDS).for_each(|part| inner.purge_label(part, label, mode, &affected));
-                pool.run(purge).await?;
+                let purge = move || Leaving(inner.purge_label(label, mode, &affected), inner);
+                gone.push(pool.run(purge).await?);
             }
             Selector::Matching(matching) => {
                 let inner = self.0.clone();
@@ -124,7 +133,9 @@ impl<C: Contents> Writer<C> {
                 pool.run(move || inner.commit()).await?;
                 for part in (0..SHARDS).take_while(|_| !affected.is_stopped()) {
                     let (inner, affected, matching) = (self.0.clone(), affected.clone(), matching.clone());
-                    pool.run(move || inner.purge_matching(part, &*matching, mode, &affected)).await?;
+                    let purge =
+                        move || Leaving(inner.purge_matching(part, &*matching, mode, &affected), inner);
+                    gone.push(pool.run(purge).await?);
                 }
             }
         }
@@ -132,10 +143,19 @@ impl<C: Contents> Writer<C> {
             return Ok(());
         }
         let inner = self.0.clone();
-        match pool.run(move || inner.commit()).await? {
-            true => Ok(()),
-            false => Err(reasons::purge_not_kept()),
-        }
+        let is_kept = pool.run(move || inner.commit()).await?;
+        drop(gone);
+        if is_kept { Ok(()) } else { Err(reasons::purge_not_kept()) }
+    }
+}
+
+/// What has left the index: settled when this is dropped, whoever drops it.
+struct Leaving<C: Contents>(Vec<Erased>, Arc<Inner<C>>);
+
+impl<C: Contents> Drop for Leaving<C> {
+    fn drop(&mut self) {
+        let Self(gone, inner) = self;
+        inner.bury(std::mem::take(gone));
     }
 }
 
@@ -169,14 +189,28 @@ impl<C: Contents> Inner<C> {
         }
     }
 
-    fn purge_keys(self: &Arc<Self>, keys: &[Key], mode: Mode, affected: &Affected) {
+    fn purge_keys(&self, keys: &[Key], mode: Mode, affected: &Affected) -> Vec<Erased> {
+        let mut gone = Vec::new();
         for key in keys {
             let Some(bytes) = self.bytes_of(&self.index.see(key)) else { continue };
             affected.add(1, bytes);
-            match mode {
-                Mode::Dry => {}
-                Mode::Hard => drop(self.take_out(key, |_| true)),
-                Mode::Soft => self.mark(key),
+            self.purge_one(key, mode, &mut gone);
+        }
+        gone
+    }
+
+    fn purge_one(&self, key: &Key, mode: Mode, gone: &mut Vec<Erased>) {
+        match mode {
+            Mode::Dry => {}
+            Mode::Hard => {
+                gone.extend(
+                    self.index.remove(key, |_| true, &removal(key)).and_then(|removed| removed.erased),
+                );
+            }
+            Mode::Soft => {
+                let mut frame = Vec::new();
+                marking(key, &mut frame);
+                self.index.mark(key, &frame, |entry| C::mark(&entry.head));
             }
         }
     }
@@ -189,77 +223,98 @@ impl<C: Contents> Inner<C> {
         }
     }
 
-    /// Has an entry confirmed before its next use.
-    fn mark(&self, key: &Key) {
-        self.index.mark(key, &marking(key), |entry| C::mark(&entry.head));
+    /// All shards; several at a time when there is much to do.
+    fn purge_label(&self, label: u64, mode: Mode, affected: &Affected) -> Vec<Erased> {
+        let next = AtomicUsize::new(0);
+        let work = |most: u64| {
+            let mut gone = Vec::new();
+            while affected.entries() < most {
+                let part = next.fetch_add(1, Ordering::Relaxed);
+                if part >= SHARDS {
+                    break;
+                }
+                gone.extend(self.purge_label_of(part, label, mode, affected));
+            }
+            gone
+        };
+        let mut gone = work(ALONE);
+        if next.load(Ordering::Relaxed) < SHARDS {
+            let lanes = thread::available_parallelism().map_or(1, usize::from).min(LANES);
+            thread::scope(|scope| {
+                let others: Vec<_> = (1..lanes).map(|_| scope.spawn(|| work(u64::MAX))).collect();
+                gone.extend(work(u64::MAX));
+                gone.extend(others.into_iter().filter_map(|other| other.join().ok()).flatten());
+            });
+        }
+        gone
     }
 
-    fn purge_label(self: &Arc<Self>, part: usize, label: u64, mode: Mode, affected: &Affected) {
+    fn purge_label_of(&self, part: usize, label: u64, mode: Mode, affected: &Affected) -> Vec<Erased> {
+        let mut gone = Vec::new();
         let has_label = |entry: &Arc<Entry<C>>| self.labels(entry).contains(&label);
-        let found = self.index.labelled(part, label, has_label);
-        for keys in found.keys.iter() {
-            if let Some(bytes) = self.bytes_of(&self.index.see(keys)) {
+        for key in self.index.unrecorded(part, has_label) {
+            if let Some(bytes) = self.bytes_of(&self.index.see(&key)) {
                 affected.add(1, bytes);
-                match mode {
-                    Mode::Dry => {}
-                    Mode::Hard => drop(self.take_out(keys, |seen| match seen {
-                        Seen::Warm(entry) => has_label(entry),
-                        _ => true,
-                    })),
-                    Mode::Soft => self.mark(keys),
-                }
+                self.purge_one(&key, mode, &mut gone);
             }
         }
-        for numbers in found.numbers.chunks(STRIDE) {
-            match mode {
-                Mode::Dry => {
-                    let bodies = self.index.bodies_of(part, numbers, label);
-                    let bytes = bodies.iter().map(|body| self.shared.bodies.facts(*body).length).sum();
-                    affected.add(bodies.len() as u64, bytes);
-                }
+        let mut from = Some(0);
+        while let Some(at) = from {
+            let (bodies, next) = match mode {
+                Mode::Dry => self.index.count_labelled(part, label, at),
                 Mode::Soft => {
-                    let marked = self.index.mark_labelled(part, numbers, label, marking, |entry| C::mark(&entry.head));
-                    let bytes = marked.iter().map(|body| self.shared.bodies.facts(*body).length).sum();
-                    affected.add(marked.len() as u64, bytes);
+                    self.index.mark_labelled(part, label, at, marking, |entry| C::mark(&entry.head))
                 }
-                Mode::Hard => self.bury(self.index.remove_labelled(part, numbers, label, removal), affected),
-            }
+                Mode::Hard => {
+                    let (Gone { erased, .. }, next) =
+                        self.index.remove_labelled(part, label, at, removal_into);
+                    let bodies = erased.iter().map(|erased| erased.body).collect();
+                    gone.extend(erased);
+                    (bodies, next)
+                }
+            };
+            from = next;
+            affected.add(bodies.len() as u64, self.lengths(&bodies));
         }
         affected.part_done();
+        gone
     }
 
-    /// What follows when these have gone: counted now, the rest by a disk thread.
-    fn bury(self: &Arc<Self>, gone: Gone<Arc<Entry<C>>>, affected: &Affected) {
-        let Gone { erased, entries } = gone;
-        let bytes = erased.iter().map(|erased: &Erased| self.shared.bodies.facts(erased.body).length).sum();
-        affected.add(erased.len() as u64, bytes);
+    fn lengths(&self, bodies: &[BodyId]) -> u64 {
+        bodies.iter().map(|body| self.shared.bodies.facts(*body).length).sum()
+    }
+
+    /// What follows when these have gone: by a disk thread, some at a time, so that others find their turn between.
+    fn bury(self: &Arc<Self>, mut gone: Vec<Erased>) {
+        if gone.is_empty() {
+            return;
+        }
         let (inner, settling) = (self.clone(), self.shared.settling());
         self.shared.pool.push(move || {
-            drop(entries);
-            erased.into_iter().for_each(|erased| inner.settle_erased(erased));
+            let some = gone.split_off(gone.len().saturating_sub(TOGETHER));
+            some.into_iter().for_each(|erased| inner.settle_erased(erased));
+            inner.bury(gone);
             drop(settling);
         });
     }
 
     fn purge_matching(
-        self: &Arc<Self>,
+        &self,
         part: usize,
         matching: &dyn Matching<C>,
         mode: Mode,
         affected: &Affected,
-    ) {
+    ) -> Vec<Erased> {
+        let mut gone = Vec::new();
         self.walk_part(part, &|name| matching.may_match(name), &mut |key, met| {
             if affected.is_stopped() || !matching.matches(met) {
                 return;
             }
             affected.add(1, met.bytes);
-            match mode {
-                Mode::Dry => {}
-                Mode::Soft => self.mark(&key),
-                Mode::Hard => drop(self.take_out(&key, |_| true)),
-            }
+            self.purge_one(&key, mode, &mut gone);
         });
         affected.part_done();
+        gone
     }
 
     /// The labels of an entry as it is now.
@@ -268,8 +323,6 @@ impl<C: Contents> Inner<C> {
     }
 }
 
-pub(crate) fn marking(key: &Key) -> Vec<u8> {
-    let mut frame = Vec::with_capacity(32);
-    Record::Marked(*key).encode(&mut frame).expect("a mark is short");
-    frame
+fn marking(key: &Key, frame: &mut Vec<u8>) {
+    Record::Marked(*key).encode(frame).expect("a mark is short");
 }

@@ -45,7 +45,7 @@ proptest! {
             }
             prop_assert!(buried.contains(&slot) || pairs.has(wide, slot) == set.contains(&(label, slot)));
             if count % 32 == 0 {
-                let found: Vec<_> = pairs.slots(wide).filter(|slot| !buried.contains(slot)).collect();
+                let found: Vec<_> = pairs.slots(wide, 0).filter(|slot| !buried.contains(slot)).collect();
                 let expected: Vec<_> = set.range((label, 0)..(label + 1, 0)).map(|(_, slot)| *slot).collect();
                 prop_assert_eq!(found, expected);
             }
@@ -60,7 +60,7 @@ fn an_entry_and_a_label_take_at_most_10_bytes() {
     // A label that all have, one of a hundred, and one of its own.
     for slot in 0..SLOTS {
         let spread = u64::from(slot + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        for label in [7 << 40, (spread >> 32) % 100 << 50, spread] {
+        for label in [7 << 40, ((spread >> 32) % 100) << 50, spread] {
             pairs.add(label, slot);
         }
     }
@@ -149,7 +149,7 @@ impl Shop {
     }
 
     async fn put(&self, key: u8, bits: u8, content: &'static [u8]) {
-        let claim = self.claim(key, if key % 2 == 0 { "even" } else { "odd" }).await;
+        let claim = self.claim(key, if key.is_multiple_of(2) { "even" } else { "odd" }).await;
         Self::fill(claim, bits, content).await;
         self.writer.settle().await;
     }
@@ -213,7 +213,8 @@ type Model = BTreeMap<u8, (u8, bool, u64)>;
 
 /// What a purge does to the model; returns what it should answer.
 fn purged(model: &mut Model, mode: Mode, covers: impl Fn(u8, u8) -> bool) -> (u64, u64) {
-    let keys: Vec<u8> = model.iter().filter(|(key, (bits, ..))| covers(**key, *bits)).map(|(key, _)| *key).collect();
+    let keys: Vec<u8> =
+        model.iter().filter(|(key, (bits, ..))| covers(**key, *bits)).map(|(key, _)| *key).collect();
     let bytes = keys.iter().map(|key| model[key].2).sum();
     for key in &keys {
         match mode {

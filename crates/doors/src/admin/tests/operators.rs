@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::admin::routes::{Place, ROUTES};
-use crate::exchange::SiteSettings;
 use crate::exchange::HostSent;
+use crate::exchange::SiteSettings;
 use crate::exchange::pattern::HostPattern;
 
 async fn post(door: &AdminDoor, path: &str, content: &str) -> (u16, &'static str, String) {
@@ -128,8 +128,12 @@ async fn entries_are_listed_and_shown_by_their_key() {
     for path in ["a", "bb", "ccc"] {
         node.read(&format!("/https://h.example/{path}"), &[]).await;
     }
-    let (status, page) = get(&door, "/api/v1/entries?limit=2&host=h.example&sort=size&state=fresh&status=200").await;
-    assert_eq!((status, page["entries"].as_array().map(Vec::len), &page["remaining"]), (200, Some(2), &json!(3)));
+    let (status, page) =
+        get(&door, "/api/v1/entries?limit=2&host=h.example&sort=size&state=fresh&status=200").await;
+    assert_eq!(
+        (status, page["entries"].as_array().map(Vec::len), &page["remaining"]),
+        (200, Some(2), &json!(3))
+    );
     assert_eq!(page["entries"][0]["url"], "https://h.example/ccc");
     let next = page["next"].as_str().expect("a cursor");
     let (_, page) = get(&door, &format!("/api/v1/entries?limit=2&cursor={next}")).await;
@@ -146,7 +150,10 @@ async fn entries_are_listed_and_shown_by_their_key() {
 async fn a_list_is_fetched_and_its_events_end() {
     let node = Node::new();
     let door = door(&node, Settings::default());
-    for list in ["https://h.example/1\n\n# old\nhttps://h.example/2\n", r#"["https://h.example/1", "https://h.example/2"]"#] {
+    for list in [
+        "https://h.example/1\n\n# old\nhttps://h.example/2\n",
+        r#"["https://h.example/1", "https://h.example/2"]"#,
+    ] {
         let (status, reason, begun) = post(&door, "/api/v1/prewarm?ttl=1d", list).await;
         assert_eq!((status, reason), (202, "prewarming"), "{begun}");
         let begun: Value = serde_json::from_str(&begun).expect("JSON");
@@ -156,8 +163,14 @@ async fn a_list_is_fetched_and_its_events_end() {
         assert_eq!(field(&reply, "content-type"), Some("text/event-stream"));
         let events = text(reply).await;
         let last = events.trim_end().rsplit("\n\n").next().expect("an event");
-        let data: Value = last.strip_prefix("event: end\ndata: ").and_then(|data| serde_json::from_str(data).ok()).expect("an end");
-        assert_eq!((&data["stored"], &data["failed"], &data["state"]), (&json!(2), &json!(0), &json!("done")));
+        let data: Value = last
+            .strip_prefix("event: end\ndata: ")
+            .and_then(|data| serde_json::from_str(data).ok())
+            .expect("an end");
+        assert_eq!(
+            (&data["stored"], &data["failed"], &data["state"]),
+            (&json!(2), &json!(0), &json!("done"))
+        );
         assert_eq!(get(&door, &format!("/api/v1/prewarm/{id}")).await.1["state"], "done");
     }
     assert_eq!(node.origin.asked().len(), 2, "what is there is not fetched again");
@@ -178,7 +191,12 @@ async fn every_route_is_described_and_everything_described_is_a_route() {
     let paths = description["paths"].as_object().expect("paths");
     for route in ROUTES.iter().filter(|route| route.template.starts_with("/api/v1/")) {
         let path = &paths[route.template];
-        assert_eq!(path.as_object().map(serde_json::Map::len), Some(route.operations.len()), "{}", route.template);
+        assert_eq!(
+            path.as_object().map(serde_json::Map::len),
+            Some(route.operations.len()),
+            "{}",
+            route.template
+        );
         if route.place == Place::Elsewhere {
             continue;
         }

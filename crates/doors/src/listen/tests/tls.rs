@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Empty};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::crypto::aws_lc_rs;
+use rustls::server::{ServerSessionMemoryCache, StoresServerSessions};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::ServerName;
 use tokio::net::TcpStream;
@@ -142,6 +143,16 @@ async fn changed_files_are_taken_and_bad_ones_are_not() {
     let problem = certificates.reload().expect_err("no key").detail;
     assert!(problem.contains("a.key"), "{problem}");
     assert_eq!(status(&server, &files, "new.example", "http/1.1").await, 200);
+}
+
+#[test]
+fn tickets_are_given_unless_sessions_are_kept() {
+    let mut files = Files::new();
+    let certificates = Certificates::load(vec![files.write("a", "a.example")]).expect("right");
+    assert!(certificates.server(None).ticketer.enabled());
+    let sessions: Arc<dyn StoresServerSessions> = ServerSessionMemoryCache::new(8);
+    let config = certificates.server(Some(&sessions));
+    assert!(!config.ticketer.enabled() && Arc::ptr_eq(&config.session_storage, &sessions));
 }
 
 #[test]

@@ -2,9 +2,7 @@
 
 use http::HeaderName;
 
-use super::{
-    InvalidExpression, MAX_COMPARISONS, MAX_DEPTH, MAX_LENGTH, Node, Number, Order, Pattern, Text,
-};
+use super::{InvalidExpression, MAX_COMPARISONS, MAX_DEPTH, MAX_LENGTH, Node, Number, Order, Pattern, Text};
 
 const FIELDS: &str = "url, host, path, tag, header.NAME, status, age, size, idle or uses";
 
@@ -45,7 +43,9 @@ impl<'a> Parser<'a> {
 
     fn one(&mut self, depth: usize) -> Result<Node, InvalidExpression> {
         if depth > MAX_DEPTH {
-            return Err(self.fault(format!("more than {MAX_DEPTH} levels of parentheses and `!`; simplify it")));
+            return Err(
+                self.fault(format!("more than {MAX_DEPTH} levels of parentheses and `!`; simplify it"))
+            );
         }
         if self.take("!") {
             return Ok(Node::Not(Box::new(self.one(depth + 1)?)));
@@ -75,9 +75,10 @@ impl<'a> Parser<'a> {
             "path" => Some(Text::Path),
             "tag" => Some(Text::Tag),
             _ => match word.strip_prefix("header.") {
-                Some(name) => Some(Text::Header(HeaderName::from_bytes(name.as_bytes()).map_err(|_| {
-                    unknown("expected the name of a field behind `header.`".to_owned())
-                })?)),
+                Some(name) => Some(Text::Header(
+                    HeaderName::from_bytes(name.as_bytes())
+                        .map_err(|_| unknown("expected the name of a field behind `header.`".to_owned()))?,
+                )),
                 None => None,
             },
         };
@@ -120,9 +121,9 @@ impl<'a> Parser<'a> {
             (">", Order::More),
         ];
         let Some((_, order)) = orders.into_iter().find(|(sign, _)| self.take(sign)) else {
-            return Err(
-                self.fault("expected `==`, `!=`, `<`, `<=`, `>` or `>=` behind a field that is a number".to_owned())
-            );
+            return Err(self.fault(
+                "expected `==`, `!=`, `<`, `<=`, `>` or `>=` behind a field that is a number".to_owned(),
+            ));
         };
         let start = self.skip_blanks();
         let digits = self.word(|c| c.is_ascii_digit());

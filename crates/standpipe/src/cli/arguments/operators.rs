@@ -71,8 +71,12 @@ pub(super) fn entries() -> Command {
         )
         .arg(filter("expression", "EXPRESSION", "Only objects it means, such as `status >= 400`"))
         .arg(
-            filter("sort", "ORDER", "What comes first: the largest, the oldest, the most used, the last used")
-                .value_parser(PossibleValuesParser::new(["size", "age", "hits", "last_use"])),
+            filter(
+                "sort",
+                "ORDER",
+                "What comes first: the largest, the oldest, the most used, the last used",
+            )
+            .value_parser(PossibleValuesParser::new(["size", "age", "hits", "last_use"])),
         )
         .arg(
             filter("limit", "NUMBER", "Most objects that are listed [default: 100]")
@@ -84,7 +88,9 @@ pub(super) fn entries() -> Command {
 
 pub(super) fn prewarm() -> Command {
     Command::new("prewarm")
-        .about("Let the running server fetch a list of URLs before somebody asks; 3 when some could not be had")
+        .about(
+            "Let the running server fetch a list of URLs before somebody asks; 3 when some could not be had",
+        )
         .arg(
             Arg::new("file")
                 .value_name("FILE")

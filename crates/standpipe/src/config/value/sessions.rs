@@ -23,6 +23,41 @@ impl Word for SessionAddress {
     }
 }
 
+/// Through what HTTPS listeners share their TLS sessions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum HttpsSessions {
+    /// Not at all.
+    Off,
+    /// The store of this node's own door.
+    Own,
+    /// A session server, here or elsewhere.
+    Server(Address),
+    /// A Valkey or Redis; the URL is checked when it is opened.
+    Redis(String),
+}
+
+impl Word for HttpsSessions {
+    fn wanted() -> String {
+        "`off`, `own`, an address such as `UNIX:/run/standpipe/sessions`, `IP:10.0.0.5:9001` or `TLS:sessions.example:9001`, or `redis://…`".to_owned()
+    }
+
+    fn read(text: &str) -> Result<Self, String> {
+        match text.trim() {
+            "off" => Ok(Self::Off),
+            "own" => Ok(Self::Own),
+            // Not repeated in a message: there may be a password in it.
+            url if url.starts_with("redis") => Ok(Self::Redis(url.to_owned())),
+            address => match address.parse() {
+                Ok(Address::Fd { .. }) | Err(_) => Err(not(&Self::wanted(), text)),
+                Ok(address) if !address.can_connect() => {
+                    Err(format!("`{address}` has no host; to listen is for `session.listen`"))
+                }
+                Ok(address) => Ok(Self::Server(address)),
+            },
+        }
+    }
+}
+
 /// The address of somebody who may ask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PeerAddress(pub(crate) IpAddr);
@@ -67,6 +102,19 @@ mod tests {
         assert_eq!(read(" IP:9001 ").as_deref(), Ok("IP:9001"));
         for text in ["", "FD:3", "127.0.0.1:9001", "unix:/run/s"] {
             assert!(read(text).is_err_and(|problem| problem.contains("UNIX:")), "{text}");
+        }
+    }
+
+    #[test]
+    fn https_listeners_share_through_a_place_that_can_be_reached() {
+        let read = HttpsSessions::read;
+        assert_eq!(read("off"), Ok(HttpsSessions::Off));
+        assert_eq!(read(" own "), Ok(HttpsSessions::Own));
+        assert!(matches!(read("UNIX:/run/s"), Ok(HttpsSessions::Server(_))));
+        assert_eq!(read("rediss://h/"), Ok(HttpsSessions::Redis("rediss://h/".to_owned())));
+        assert!(read("IP:9001").is_err_and(|problem| problem.contains("no host")));
+        for text in ["", "on", "FD:3", "127.0.0.1:9001", "http://h/"] {
+            assert!(read(text).is_err_and(|problem| problem.contains("`own`")), "{text}");
         }
     }
 
