@@ -54,6 +54,8 @@ pub(crate) struct Settings {
     commit_interval: Duration,
     /// What was last noted of the bytes in use.
     noted: AtomicU64,
+    /// Whoever makes room sees what others have made: two at once would evict twice as much.
+    making_room: Mutex<()>,
     /// The shard whose turn it is to be written ahead.
     next_part: AtomicUsize,
     /// Checksums of what was written of each shard's heat.
@@ -80,6 +82,7 @@ impl Settings {
             min_idle: u32::try_from(config.min_idle.as_secs()).unwrap_or(u32::MAX),
             commit_interval: config.commit_interval,
             noted: AtomicU64::new(0),
+            making_room: Mutex::default(),
             next_part: AtomicUsize::new(0),
             heat: [const { AtomicU32::new(0) }; SHARDS],
         }
@@ -193,6 +196,7 @@ impl<C: Contents> Inner<C> {
         if !self.stage.may_evict() {
             return;
         }
+        let _one_at_a_time = self.settings.making_room.lock();
         let quota = &self.shared.quota;
         let wanted = self.shared.room.take_wanted();
         let limit = quota.limit();

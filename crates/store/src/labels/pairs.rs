@@ -128,13 +128,13 @@ impl Pairs {
         (!self.blocks.is_empty()).then(|| after.saturating_sub(1))
     }
 
-    #[cfg(test)]
+    #[cfg(all(test, not(loom)))]
     pub(crate) fn bytes(&self) -> usize {
         let blocks: usize = self.blocks.iter().map(|block| block.capacity() * size_of::<u64>()).sum();
         blocks + self.blocks.capacity() * size_of::<Vec<u64>>()
     }
 
-    #[cfg(test)]
+    #[cfg(all(test, not(loom)))]
     pub(crate) fn len(&self) -> usize {
         self.blocks.iter().map(Vec::len).sum()
     }
