@@ -52,6 +52,10 @@ impl<C: Contents> Inner<C> {
         if entry.body.is_partial() {
             return entry.body.tell_news();
         }
+        // Its record is still that of the object before, which a crash must find; the new one comes with the body's place.
+        if !entry.body.is_on_disk() {
+            return;
+        }
         let Some(record) = self.index.recorded(&entry.key) else { return };
         let Some(frame) = self.frame_again(entry) else { return };
         if !self.index.has_labels(&entry.key, &frame.labels)
@@ -80,10 +84,10 @@ impl<C: Contents> Inner<C> {
     pub(crate) fn record_the_rest(&self) {
         for key in std::mem::take(&mut *self.unrecorded.lock()) {
             let Some(entry) = self.index.peek(&key).filter(|entry| entry.body.is_on_disk()) else { continue };
-            match (self.index.recorded(&key), entry.body.digest()) {
-                (Some(_), _) => self.rerecord(&entry),
-                (None, Some(digest)) => self.settle(&entry, digest, Named::Own),
-                (None, None) => {}
+            let Some(digest) = entry.body.digest() else { continue };
+            match self.index.recorded(&key) {
+                Some(record) if self.shared.bodies.id(&digest) == Some(record.body) => self.rerecord(&entry),
+                _ => self.settle(&entry, digest, Named::Own),
             }
         }
     }

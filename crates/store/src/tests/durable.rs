@@ -273,3 +273,42 @@ fn a_body_that_has_gone_is_nobodys_twin_and_its_number_reads_nothing() {
     assert!(shared.bodies.twin(shared, &digest, |_| true).is_none());
     assert!(shared.bodies.living(shared, id, &digest).is_none());
 }
+
+/// A head that changed while its small body was in memory only was recorded in place of the object that the disk had: a
+/// crash then lost both. `tests/crash.rs` found it.
+#[test]
+fn a_new_head_of_a_body_that_is_not_on_the_disk_yet_does_not_cost_the_object_before() {
+    let House { writer, directory, .. } = House::new(1 << 20);
+    block_on(writer.close()).unwrap();
+    drop(writer);
+    let disk = std::sync::Arc::new(FaultyDisk::new(directory.path(), 1).unwrap());
+    let mut settings = config(&directory, 1 << 20);
+    settings.disk = disk.clone();
+    settings.commit_interval = std::time::Duration::from_secs(3600);
+    let house = House::open(directory, settings);
+    drop(block_on(house.put(1, b"old")));
+    house.writer.commit();
+    let (open, shut) = std::sync::mpsc::channel::<()>();
+    let shut = parking_lot::Mutex::new(shut);
+    disk.gate(std::sync::Arc::new(move |operation| {
+        if operation == Operation::Create {
+            drop(shut.lock().recv());
+        }
+    }));
+    block_on(async {
+        let (_, mut fill) = house.publish(1, Some(3), None).await;
+        fill.write(bytes::Bytes::from_static(b"new")).await.unwrap();
+        fill.finish().await.unwrap();
+    });
+    assert!(house.claim(1).refresh(7).is_ok());
+    house.writer.commit();
+    let after = house.crashed(|_| ());
+    let entry = block_on(after.writer.reader().find(&key_of(1))).expect("what was committed");
+    assert_eq!(block_on(drain(entry.body.read(0..u64::MAX))).0, b"old");
+    drop(open);
+    block_on(house.writer.settle());
+    house.writer.commit();
+    let later = house.crashed(|_| ());
+    let entry = block_on(later.writer.reader().find(&key_of(1))).expect("what was committed");
+    assert_eq!((*entry.head, block_on(drain(entry.body.read(0..u64::MAX))).0), (7, b"new".to_vec()));
+}
