@@ -65,6 +65,32 @@ async fn get_verifies_a_digest() {
 }
 
 #[tokio::test]
+async fn get_shows_both_digests_when_they_differ_and_says_that_nothing_was_kept() {
+    let (origin, node) = (Origin::start().await, Node::start().await);
+    let (small, long) = (content(1, 3000), content(2, 3_000_000));
+    origin.route("/small", Script::object(small.clone()));
+    origin.route("/long", Script::object(long.clone()));
+    let expected = "0".repeat(64);
+    for (path, bytes) in [("/small", small), ("/long", long)] {
+        // The one is answered with a refusal; the other has begun to come and is cut before its end.
+        let (output, file) = get(&node, &origin.url(path), &["--sha256", &expected]).await;
+        assert_eq!(output.status.code(), Some(1), "{path}");
+        assert!(!file.exists() && !file.with_added_extension("part").exists(), "{path}");
+        let said = stderr(&output);
+        assert!(said.contains(&expected) && said.contains("Nothing was kept."), "{path}: {said}");
+        let is_digest = |word: &&str| {
+            word.len() == 64 && word.bytes().all(|byte| byte.is_ascii_hexdigit()) && **word != expected
+        };
+        let mut words = said.split(|c: char| !c.is_ascii_alphanumeric());
+        let found = words.find(is_digest).unwrap_or_else(|| panic!("{path}: no digest in {said}"));
+        let (output, file) = get(&node, &origin.url(path), &["--sha256", found]).await;
+        assert!(output.status.success(), "{path}: {}", stderr(&output));
+        assert!(std::fs::read(&file).expect("the file") == bytes);
+        std::fs::remove_file(&file).expect("the file");
+    }
+}
+
+#[tokio::test]
 async fn get_without_a_file_writes_to_stdout() {
     let (origin, node) = (Origin::start().await, Node::start().await);
     origin.route("/f", Script::object("abc"));

@@ -134,6 +134,25 @@ async fn the_access_log_has_one_json_line_a_request() {
     }
 }
 
+// Lines of requests and of the server go to one place: whoever reads them sorts by one field.
+#[tokio::test]
+async fn every_json_line_has_its_time_under_one_name_and_in_one_form() {
+    let (origin, node) = (Origin::start().await, Node::start().await);
+    origin.route("/f", Script::object("abc"));
+    node.fetch(&origin.url("/f")).await.expect(200);
+    node.fetch(&origin.url("/missing")).await.expect(404);
+    node.logged(&["/missing", "\"status\":404"]).await;
+    node.logged(&["\"level\"", "no object from the origin"]).await;
+    for line in node.stderr().lines() {
+        let json: serde_json::Value =
+            serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {line}"));
+        let time = json["timestamp"].as_str().unwrap_or_default();
+        let form: String = time.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
+        assert_eq!(form, "0000-00-00T00:00:00.000000Z", "{line}");
+        assert!(json.get("time").is_none(), "{line}");
+    }
+}
+
 // 82 where logs are concerned: what clients send cannot forge lines or talk to a terminal.
 #[tokio::test]
 async fn hostile_targets_stay_on_their_log_line() {

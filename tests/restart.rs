@@ -120,9 +120,11 @@ async fn a_kill_costs_nothing_that_was_committed() {
     let target = testkit::node::fetch_target(&url, "&revalidate=always");
     assert_eq!(outcome(&node.get(&target).await.expect(200)), "REVALIDATED");
     committed(&node).await;
+    assert!(!node.stderr().contains("did not end cleanly"), "nothing was before");
     node.kill().await;
 
     let node = site.start().await;
+    node.logged(&["WARN", "the last run did not end cleanly", "compared with their digests"]).await;
     site.assert_kept(&node).await;
     let answer = node.fetch(&url).await.expect_body(200, &bytes);
     assert_eq!((outcome(&answer).as_str(), answer.header("x-version")), ("HIT", Some("2")));

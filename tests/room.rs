@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use scenarios::{EAGER, assert_honest, committed, impatient, metric, outcome, settled, size_of};
 use testkit::client::Client;
 use testkit::content::{Content, content};
-use testkit::node::{Builder, Node, fetch_target};
+use testkit::node::{Builder, Node, fetch_target, run};
 use testkit::origin::{Gate, Origin, Script};
 
 struct Site {
@@ -115,8 +115,34 @@ async fn an_object_larger_than_the_quota_is_refused_where_the_rule_says_so() {
     let node = site.with_quota("2000000").args(["--fetch-when-full", "refuse"]).start().await;
     let answer = site.fetch(&node, 1, 5_000_000).await.expect_refusal(&[507]);
     assert!(answer.text().contains("quota"), "{}", answer.text());
+    // The origin had it: the log says whose doing it is.
+    node.logged(&["the store does not take the object", "object_too_large"]).await;
+    assert!(!node.stderr().contains("no object from the origin"), "{}", node.stderr());
     site.fetch(&node, 2, 300_000).await.expect_body(200, content(2, 300_000));
     node.assert_alive().await;
+}
+
+#[tokio::test]
+async fn a_store_full_of_pinned_objects_says_that_pins_hold_them_and_how_to_end_one() {
+    let site = Site::new().await;
+    let node = site.with_quota("2000000").args(["--fetch-when-full", "refuse"]).start().await;
+    let server = node.url();
+    let prefix = site.origin.url("/");
+    let pinned = run(["pin", "--server", &server, "--prefix", &prefix, "--ttl", "1d"]).await;
+    assert!(pinned.status.success());
+    for n in 0..6 {
+        site.fetch(&node, n, 300_000).await.expect(200);
+    }
+    settled(&node).await;
+    let answer = site.fetch(&node, 7, 300_000).await.expect_refusal(&[507]);
+    for part in ["pins in force: 1", "`standpipe pins`", "`standpipe unpin ID`"] {
+        assert!(answer.text().contains(part), "{part}: {}", answer.text());
+    }
+    let id = String::from_utf8(pinned.stdout).expect("an id");
+    assert!(run(["unpin", "--server", &server, id.trim()]).await.status.success());
+    // What was pinned is let go behind that.
+    let taken = async { while site.fetch(&node, 7, 300_000).await.status != 200 {} };
+    testkit::guarded("room for another object", taken).await;
 }
 
 // 58: an object goes while a hundred clients read it: all of them get all of it.

@@ -278,3 +278,18 @@ async fn a_request_that_has_been_here_before_is_508() {
     client::get_with(node.address(), &target, &[("Via", "1.1 other (riser)")]).await.expect_body(200, "abc");
     assert!(origin.requests()[0].header("via").is_some_and(|via| via.contains("riser")));
 }
+
+// 44, 48: what the configuration names is trusted; what a client names is not, not even over a connection that is
+// kept for the site.
+#[tokio::test]
+async fn a_sites_origin_is_reached_for_the_site_alone() {
+    let origin = Origin::start().await;
+    origin.route("/private", Script::answer("200 OK\r\nCache-Control: no-store", "for the site"));
+    let site = format!("app={}", origin.url("/"));
+    let node = impatient().guarded().args(["--site", &site]).start().await;
+    node.get("/r/app/private").await.expect_body(200, "for the site");
+    node.fetch(&origin.url("/private")).await.expect_refusal(&[403]);
+    node.get("/r/app/private").await.expect_body(200, "for the site");
+    node.fetch(&origin.url("/private")).await.expect_refusal(&[403]);
+    assert_eq!(origin.requests_for("/private").len(), 2);
+}

@@ -157,8 +157,15 @@ async fn an_export_is_a_tree_of_links_that_follows_a_live_server() {
     site.fill(&node, "/a/two%20words+c.txt", b"two").await;
     site.fill(&node, "/b/same", &content(1, 300_000)).await;
     committed(&node).await;
+    // Closed to other users, as every file of the store is, until it is exported.
+    let mode = |path: &Path| path.metadata().expect("there").mode() & 0o777;
+    for file in files_below(&site.path("store")) {
+        assert_eq!(mode(&file), 0o600, "{}", file.display());
+    }
+    assert_eq!((mode(&site.path("store")), mode(&site.path("store/bodies"))), (0o700, 0o700));
     let output = site.tool(&["export", "--tree", &tree]).await;
     assert_code(&output, 0);
+    assert_eq!((mode(&site.exported("a/one.iso")), mode(&site.exported("a"))), (0o644, 0o755));
     assert_eq!(std::fs::read(site.exported("a/one.iso")).expect("exported"), content(1, 300_000));
     assert_eq!(std::fs::read(site.exported("a/two words+c.txt")).expect("exported"), b"two");
     let inode = |path: &Path| path.metadata().expect("there").ino();

@@ -50,5 +50,7 @@ fn check(message: &Message<'_>) {
     let decoded = step.message.expect("whole");
     assert_eq!(decoded.payload, message.payload);
     assert!(matches!(Checked::decode(&decoded), Ok(Checked::Valid(same)) if same == request));
-    assert!(matches!(request, Request::Add { id, .. } | Request::Get(id) | Request::Remove(id) | Request::Have(id) if !id.is_empty()));
+    assert!(
+        matches!(request, Request::Add { id, .. } | Request::Get(id) | Request::Remove(id) | Request::Have(id) if !id.is_empty())
+    );
 }

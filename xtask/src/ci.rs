@@ -1,7 +1,7 @@
 //! `cargo xtask ci`: what must hold before a change is taken.
 
 use crate::step::{self, cargo, is_installed};
-use crate::test;
+use crate::{fuzz, test};
 
 /// Runs the checks, the quickest first.
 pub(crate) fn run() -> Result<(), String> {
@@ -24,5 +24,6 @@ pub(crate) fn run() -> Result<(), String> {
     } else {
         eprintln!("xtask: cargo-deny is not installed: deny.toml is not checked");
     }
-    test::run()
+    test::run()?;
+    fuzz::run(&[])
 }

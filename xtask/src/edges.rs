@@ -13,7 +13,7 @@ struct Layer {
     never: &'static [&'static str],
 }
 
-const LAYERS: [Layer; 12] = [
+const LAYERS: [Layer; 13] = [
     Layer {
         name: "protocols",
         ours: &[],
@@ -51,6 +51,12 @@ const LAYERS: [Layer; 12] = [
     // Programs of the developers: they use the built server, not its parts; but eviction is measured by itself, and
     // load on session servers is written with their codec.
     Layer { name: "benches", ours: &["distcache", "store"], never: &[] },
+    // A workspace of its own.
+    Layer {
+        name: "standpipe-fuzz",
+        ours: &["cache", "distcache", "doors", "origins", "protocols", "store"],
+        never: &[],
+    },
     Layer { name: "xtask", ours: &[], never: &["tokio"] },
 ];
 

@@ -1,4 +1,4 @@
-//! The developers' commands: `cargo xtask test | ci | bench | config-reference`. Each step is printed before it
+//! The developers' commands: `cargo xtask test | ci | fuzz | bench | config-reference`. Each step is printed before it
 //! runs; the first one that fails ends the command with exit code 1, wrong usage with 2.
 #![forbid(unsafe_code)]
 
@@ -6,6 +6,7 @@ mod bench;
 mod ci;
 #[cfg(test)]
 mod edges;
+mod fuzz;
 mod reference;
 mod step;
 mod test;
@@ -16,7 +17,8 @@ const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
   test              install what the tests need (Debian, as root), then run every test
-  ci                format check, lints, dependency edges, then `test`
+  ci                format check, lints, dependency edges, then `test` and `fuzz`
+  fuzz              every parser against made-up inputs, a minute each; `fuzz [--seconds N] [TARGET…]`
   bench             load profiles against the built server and its peers; `cargo xtask bench --help`;
                     `bench traces [FILE]` compares eviction policies, FILE has lines of time,key,size;
                     `bench index [--entries N]` measures start, memory and reads of an index
@@ -28,6 +30,7 @@ fn main() -> ExitCode {
     let done = match arguments.as_slice() {
         ["test"] => test::run(),
         ["ci"] => ci::run(),
+        ["fuzz", rest @ ..] => fuzz::run(rest),
         ["config-reference"] => reference::run(),
         ["bench", rest @ ..] => bench::run(rest),
         ["help" | "--help" | "-h"] => {

@@ -7,20 +7,23 @@ use std::{env, fs};
 use crate::step::{self, cargo, is_installed, output, program, root};
 
 /// Programs and files that tests use, and the Debian packages that hold them.
-const NEEDS: [(&str, &str); 9] = [
+const NEEDS: [(&str, &str); 11] = [
     ("apache2", "apache2"),
     ("apxs", "apache2-dev"),
+    ("c++", "g++"),
     ("cc", "gcc"),
     ("curl", "curl"),
     ("make", "make"),
     ("nginx", "nginx-light"),
     ("openssl", "openssl"),
     ("redis-server", "redis-server"),
+    ("systemd-analyze", "systemd"),
     ("/usr/include/openssl/ssl.h", "libssl-dev"),
 ];
 
 /// Features that the server itself does not use, tested all the same.
-pub(crate) const FEATURES: &str = "distcache/redis,distcache/rustls";
+pub(crate) const FEATURES: &str =
+    "distcache/fuzzing,distcache/redis,distcache/rustls,doors/fuzzing,origins/fuzzing,store/fuzzing";
 
 /// Runs every test.
 pub(crate) fn run() -> Result<(), String> {

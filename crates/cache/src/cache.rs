@@ -17,7 +17,7 @@ use crate::negative::Negatives;
 use crate::pins::Pins;
 use crate::prewarm::Prewarms;
 use crate::purge::labels;
-use crate::{Clock, Head, Origin, Refusal, Settings};
+use crate::{Clock, Head, Origin, Refusal, Settings, Target};
 
 /// What the cache keeps in the store.
 pub enum Http {}
@@ -146,9 +146,9 @@ impl Cache {
     }
 
     /// Forgets the object (and any remembered refusal); those who read it go on. Says whether there was one.
-    pub async fn delete(&self, key: &store::Key) -> bool {
-        self.inner.negatives.forget_all(*key);
-        self.remove_all(key).await
+    pub async fn delete(&self, target: &Target) -> bool {
+        self.inner.negatives.forget_all(target.key);
+        self.withdraw(target).await
     }
 
     /// Begins to compare every stored body with its digest, reading at most so many bytes a second; what is damaged is

@@ -12,10 +12,13 @@
 //! task and may be dropped at any await.
 
 mod answering;
+mod begun;
 mod fill;
 mod invalidating;
+mod listing;
 mod pass;
 mod pieces;
+mod unkeyed;
 mod unstorable;
 mod variants;
 
@@ -29,7 +32,7 @@ pub(crate) use self::pieces::Wanting;
 pub(crate) use self::unstorable::Unstorables;
 pub(crate) use self::variants::{Selecting, Variants};
 use crate::answer::Provenance;
-use crate::fill::{Denied, Response};
+use crate::fill::{Denied, Given, Response};
 use crate::policy::{Reuse, Stored, Traffic, Trouble, ValidateBecause, decide, may_serve_on_error};
 use crate::{Answer, Cache, Error, Http, KeyHasher, Kind, Manners, RequestBody, Rule, Target, Timestamp};
 
@@ -57,6 +60,8 @@ enum Setback {
     Final(Error),
     /// Another turn may bring one.
     Again(&'static str),
+    /// The object broke off before its first byte.
+    Broken(Error),
     /// The origin is asked for this request alone.
     Pass(&'static str),
     /// The origin has answered this request, but nothing is stored.
@@ -69,6 +74,8 @@ enum Setback {
 struct Place {
     key: Key,
     entry: Option<Arc<Entry<Http>>>,
+    /// Why there is none, if there is none.
+    absence: &'static str,
 }
 
 impl Exchange<'_> {
@@ -94,11 +101,14 @@ impl Exchange<'_> {
         Some(decide(stored(entry, freshness, now), control, &self.rule.policy))
     }
 
+    /// Whether an object that others waited for answers this request as well.
+    fn may_share(&self, entry: &Entry<Http>) -> bool {
+        entry.head.freshness.is_some() && !entry.head.is_marked() && self.is_selected(entry)
+    }
+
     /// Whether the object answers requests with these fields.
     fn is_selected(&self, entry: &Entry<Http>) -> bool {
-        let selecting = entry.head.selecting.as_ref();
-        entry.head.variants.is_none()
-            && selecting.is_none_or(|selecting| selecting.matches(self.target.key, self.headers))
+        entry.head.is_open_to(self.manners.named_by) && entry.head.answers(self.target.key, self.headers)
     }
 }
 
@@ -151,6 +161,11 @@ impl Cache {
                     tracing::debug!(name = %exchange.target.name, why, "starts over");
                     turns_left -= 1;
                 }
+                Err(Setback::Broken(error)) if turns_left > 0 => {
+                    tracing::debug!(name = %exchange.target.name, %error, "starts over");
+                    turns_left -= 1;
+                }
+                Err(Setback::Broken(error)) => return self.stand_in(&exchange, error, None).await,
                 // Whoever comes so far need not be collapsed with others.
                 Err(Setback::Again(_)) => return self.pass_on(&exchange, None, "not_collapsed").await,
             }
@@ -161,7 +176,7 @@ impl Cache {
     async fn exchange_turn(&self, exchange: &Exchange<'_>) -> Result<Answer, Setback> {
         let place = self.place(exchange).await;
         let (control, now) = (exchange.control(), self.inner.clock.now());
-        let mut why = "absent";
+        let mut why = place.absence;
         if let Some(entry) = &place.entry
             && let Some(reuse) = exchange.judge(entry, control, now)
         {
@@ -195,12 +210,18 @@ impl Cache {
         if control.has(Directive::NoStore) {
             return Err(Setback::Pass("request_no_store"));
         }
-        self.ask(exchange, place.key, why).await
+        self.ask(exchange, control, place.key, why).await
     }
 
     /// Asks the origin, or waits with somebody who does.
-    async fn ask(&self, exchange: &Exchange<'_>, key: Key, why: &'static str) -> Result<Answer, Setback> {
-        let (control, now) = (exchange.control(), self.inner.clock.now());
+    async fn ask(
+        &self,
+        exchange: &Exchange<'_>,
+        control: RequestControl,
+        key: Key,
+        why: &'static str,
+    ) -> Result<Answer, Setback> {
+        let now = self.inner.clock.now();
         let accept = |entry: &Entry<Http>| {
             entry.head.variants.is_some()
                 || matches!(exchange.judge(entry, control, now), Some(Reuse::Fresh(_)))
@@ -216,7 +237,7 @@ impl Cache {
             }
             Access::Flying(_) if self.inner.unstorables.has(&key, now) => Err(Setback::Pass("not_storable")),
             Access::Flying(flight) => match flight.decided().await {
-                Decision::Entry(entry) if entry.head.freshness.is_some() && exchange.is_selected(&entry) => {
+                Decision::Entry(entry) if exchange.may_share(&entry) => {
                     let provenance = answering::collapsed(&entry, why);
                     self.deliver(&entry, exchange, provenance).await
                 }
@@ -226,11 +247,17 @@ impl Cache {
             },
             Access::Claimed(claim) => {
                 let first = self.first_pieces(exchange);
+                // An object whose parts cannot be kept is not asked for twice for each of them.
+                if first.is_some() && self.inner.unstorables.has(&key, now) {
+                    return Err(Setback::Pass("range_not_storable"));
+                }
                 let verdict = fill::start(&self.inner, claim, exchange, first).map_err(Setback::Final)?;
                 match verdict.await {
-                    Ok(Ok(entry)) => {
+                    Ok(Ok(Given { entry, own })) => {
                         let provenance = answering::led(&entry, why);
-                        self.deliver(&entry, exchange, provenance).await
+                        let mut answer = self.deliver(&entry, exchange, provenance).await?;
+                        answer.headers.extend(own);
+                        Ok(answer)
                     }
                     Ok(Err(refused)) => Err(denied(refused)),
                     Err(_) => Err(Setback::Again("abandoned")),
@@ -274,7 +301,10 @@ impl Cache {
     ) -> Result<Answer, Error> {
         let now = self.inner.clock.now();
         let place = self.place(exchange).await;
-        if let Some(entry) = place.entry.filter(|entry| entry.head.complete(&entry.body).is_some())
+        let usable = |entry: &Arc<Entry<Http>>| {
+            exchange.is_selected(entry) && entry.head.complete(&entry.body).is_some()
+        };
+        if let Some(entry) = place.entry.filter(usable)
             && let Some(freshness) = &entry.head.freshness
             && let Some((trouble, reason)) = trouble(error.kind)
             && may_serve_on_error(
@@ -310,16 +340,15 @@ impl Cache {
         let of_url = exchange.target.key;
         let entry = self.inner.reader.find_partial(&of_url).await;
         let variants = entry.as_ref().and_then(|entry| entry.head.variants.as_ref());
-        let Some(variants) = variants else { return Place { key: of_url, entry } };
+        let Some(variants) = variants else { return Place { key: of_url, entry, absence: "absent" } };
         let (mut found, mut first) = (Vec::new(), None);
         for key in variants.candidates(of_url, exchange.headers) {
             first.get_or_insert(key);
             found.extend(self.inner.reader.find_partial(&key).await);
         }
-        match latest(found.into_iter()) {
-            Some(entry) => Place { key: entry.key, entry: Some(entry) },
-            None => Place { key: first.unwrap_or(of_url), entry: None },
-        }
+        let entry = latest(found.into_iter());
+        let key = entry.as_ref().map_or(first.unwrap_or(of_url), |entry| entry.key);
+        Place { key, entry, absence: "other_variant" }
     }
 }
 

@@ -16,12 +16,13 @@ mod turns;
 
 use std::sync::Arc;
 
+use http::HeaderMap;
 use store::{Claim, Entry};
 use tokio::sync::oneshot;
 
 pub(crate) use live::{Live, LiveFill};
 pub(crate) use opening::{Asking, Response, first_answer, open_unconditionally};
-pub(crate) use resume::rest;
+pub(crate) use resume::{is_in_parts, rest};
 pub(crate) use task::{Grower, Growing, declared_length, promised, store_error};
 pub(crate) use transfer::{Cut, Segment, Sink, Transfer};
 pub(crate) use turns::{Limits, Turn, Turns};
@@ -30,7 +31,19 @@ use crate::cache::Inner;
 use crate::{Error, Http, Kind, Refusal, Request};
 
 /// What the request that started a fill waits for: the same that everybody who waits for the flight gets.
-pub(crate) type Verdict = Result<Arc<Entry<Http>>, Denied>;
+pub(crate) type Verdict = Result<Given, Denied>;
+
+/// The entry, and what only the request that started the fill gets with it.
+pub(crate) struct Given {
+    pub(crate) entry: Arc<Entry<Http>>,
+    pub(crate) own: HeaderMap,
+}
+
+impl From<Arc<Entry<Http>>> for Given {
+    fn from(entry: Arc<Entry<Http>>) -> Self {
+        Self { entry, own: HeaderMap::new() }
+    }
+}
 
 /// Why there is no entry, and the origin's answer if it is the store that did not take it.
 pub(crate) struct Denied {

@@ -19,11 +19,11 @@ use http::header::{
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use protocols::http::conditional::Validators;
 use protocols::http::{age, date, digest, hop};
-use store::{Body, Digest};
+use store::{Body, Digest, Key};
 
-use crate::Timestamp;
 use crate::exchange::{Selecting, Variants};
 use crate::policy::{Freshness, fields};
+use crate::{NamedBy, Timestamp};
 
 /// What is known about one URL besides its bytes.
 pub struct Head {
@@ -57,6 +57,8 @@ pub struct Head {
     stale_for: u64,
     /// Whether the object was purged softly since the origin confirmed it.
     is_marked: AtomicBool,
+    /// Who may be given it.
+    reach: NamedBy,
 }
 
 /// What a head consists of besides its fields.
@@ -73,6 +75,7 @@ struct Facts {
     /// Seconds.
     stale_for: u64,
     is_marked: bool,
+    reach: NamedBy,
 }
 
 /// How long an object is wanted.
@@ -120,6 +123,8 @@ pub(crate) struct Answered<'a> {
     pub(crate) asked_at: Timestamp,
     /// When the answer came.
     pub(crate) answered_at: Timestamp,
+    /// Who has to name the origin for it to be reached there.
+    pub(crate) reach: NamedBy,
 }
 
 impl Head {
@@ -173,8 +178,13 @@ impl Head {
     /// The head of a key that has variants in place of an object.
     pub(crate) fn of_variants(variants: Variants, now: Timestamp, wish: Wish) -> Self {
         let headers = HeaderMap::new();
-        let answered =
-            Answered { status: StatusCode::OK, headers: &headers, asked_at: now, answered_at: now };
+        let answered = Answered {
+            status: StatusCode::OK,
+            headers: &headers,
+            asked_at: now,
+            answered_at: now,
+            reach: NamedBy::Client,
+        };
         let mut head = Self::made(HeaderMap::new(), answered, Confirmation::Sent, Terms::default(), wish);
         head.variants = Some(Box::new(variants));
         head
@@ -200,6 +210,7 @@ impl Head {
             keep_until: whole_seconds(wish.keep_until.0),
             stale_for: whole_seconds(u64::try_from(wish.stale_for.as_millis()).unwrap_or(u64::MAX)),
             is_marked: false,
+            reach: answered.reach,
         };
         Self::new(headers, facts)
     }
@@ -232,6 +243,7 @@ impl Head {
             keep_until: AtomicU64::new(facts.keep_until),
             stale_for: facts.stale_for,
             is_marked: AtomicBool::new(facts.is_marked),
+            reach: facts.reach,
             headers,
             of_site,
         }
@@ -249,6 +261,7 @@ impl Head {
             keep_until: self.keep_until.load(Ordering::Relaxed),
             stale_for: self.stale_for,
             is_marked: self.is_marked(),
+            reach: self.reach,
         }
     }
 
@@ -263,7 +276,18 @@ impl Head {
 
     /// Whether the fetch door may give it away.
     pub(crate) fn is_object(&self) -> bool {
-        self.status == StatusCode::OK && self.variants.is_none()
+        self.status == StatusCode::OK && self.variants.is_none() && self.reach == NamedBy::Client
+    }
+
+    /// Whether requests to origins named so may have it.
+    pub(crate) fn is_open_to(&self, named_by: NamedBy) -> bool {
+        self.reach == NamedBy::Client || named_by == NamedBy::Operator
+    }
+
+    /// Whether it answers requests for the URL with these fields.
+    pub(crate) fn answers(&self, of_url: Key, fields: &HeaderMap) -> bool {
+        self.variants.is_none()
+            && self.selecting.as_ref().is_none_or(|selecting| selecting.matches(of_url, fields))
     }
 
     /// Appends the head in the form of the store's log.

@@ -34,6 +34,7 @@ mod settings;
 mod sweep;
 #[cfg(test)]
 mod tests;
+mod varint;
 
 pub use answer::{Answer, Refusal};
 pub use cache::{Cache, Http, Parts, Stats};
@@ -44,8 +45,8 @@ pub use exchange::Exchange;
 pub use explain::{Explanation, Manner as Answering, Subject as Explained};
 pub use head::{Confirmation, Head};
 pub use origin::{
-    Duplex, Interim, Manners, Origin, OriginBody, OriginRequest, OriginResponse, Purpose, RequestBody,
-    Tunnel, Tunnels,
+    Duplex, Interim, Manners, NamedBy, Origin, OriginBody, OriginRequest, OriginResponse, Purpose,
+    RequestBody, Tunnel, Tunnels,
 };
 pub use outcome::Outcome;
 pub use payload::{Payload, Source};

@@ -10,7 +10,7 @@ use http::StatusCode;
 use store::{Access, BodyState, Decision, Digest, Entry, Failure, Retry};
 
 use crate::answer::{Choice, Provenance, Selection, compose, select};
-use crate::fill::{self, Asking, Denied, Response};
+use crate::fill::{self, Asking, Denied, Given, Response};
 use crate::head::Confirmation;
 use crate::revalidate::{may_be_stale, stale_reason};
 use crate::{
@@ -109,7 +109,7 @@ impl Cache {
                 let reason = why_asked(claim.previous(), request, now);
                 let decision = fill::start(&self.inner, claim, request).map_err(Setback::Final)?;
                 match decision.await {
-                    Ok(Ok(entry)) => Arrival { provenance: led(&entry, reason), entry },
+                    Ok(Ok(Given { entry, .. })) => Arrival { provenance: led(&entry, reason), entry },
                     Ok(Err(denied)) => return self.denied(denied, request).await,
                     Err(_) => return Err(abandoned()),
                 }

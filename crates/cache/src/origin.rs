@@ -50,10 +50,22 @@ pub enum Purpose {
 /// How a client's request is passed on.
 #[derive(Clone, Default)]
 pub struct Manners {
+    /// Who has named the origin.
+    pub named_by: NamedBy,
     /// `Host`, when it is not that of the URL.
     pub host: Option<HeaderValue>,
     /// Who is told of interim answers.
     pub interim: Option<Interim>,
+}
+
+/// Who has named an origin, and so how far it is trusted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum NamedBy {
+    /// Whoever sends requests: only addresses that are open to all clients.
+    #[default]
+    Client,
+    /// The configuration: loopback and private addresses as well.
+    Operator,
 }
 
 /// An origin's final answer: redirects have been followed where they are to be, 1xx dropped or passed on.
@@ -66,6 +78,9 @@ pub struct OriginResponse {
     pub body: OriginBody,
     /// Where the answer came from after redirects.
     pub url: Url,
+    /// Who has to name the origin for it to be reached there: what only the operator may name, no door gives to clients who
+    /// name it themselves.
+    pub reach: NamedBy,
 }
 
 /// Where bytes come from: http, mirror set, s3, peer. One call is one attempt; retrying is the fill's decision.

@@ -164,7 +164,7 @@ impl Drop for Bed {
         let mut keys = Vec::new();
         self.cache.inner.reader.for_each_warm(|entry| keys.push(entry.key));
         for key in keys {
-            let removed = pin!(self.cache.delete(&key));
+            let removed = pin!(self.cache.inner.store.remove(&key));
             let _ = removed.poll(&mut Context::from_waker(Waker::noop()));
         }
         let mut cx = Context::from_waker(Waker::noop());

@@ -19,6 +19,9 @@
 //! *microseconds* only, so a store in memory serves it and a store behind a network mostly does not. Deliberately
 //! has no connections, no retries and no state of its own.
 
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 #[cfg(test)]
 mod tests;
 

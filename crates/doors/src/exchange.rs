@@ -20,7 +20,7 @@ pub mod rules;
 
 use std::sync::Arc;
 
-use cache::{Cache, Exchange, Interim, Manners, RequestBody, Rule, Target};
+use cache::{Cache, Exchange, Interim, Manners, NamedBy, RequestBody, Rule, Target};
 use http::request::Parts as Head;
 use http::{HeaderMap, HeaderValue, Method};
 
@@ -53,6 +53,8 @@ pub(crate) struct Exchanger {
     pub(crate) responder: Responder,
     pub(crate) plans: Plans,
     pub(crate) door: &'static str,
+    /// Who names the origins of this door.
+    pub(crate) named_by: NamedBy,
 }
 
 impl Exchanger {
@@ -67,7 +69,7 @@ impl Exchanger {
             headers: &head.headers,
             rule: &resolved.rule,
             hasher: self.plans.hasher(),
-            manners: Manners::default(),
+            manners: Manners { named_by: self.named_by, ..Manners::default() },
         };
         let answer = self.cache.exchange_now(&exchange)?;
         Some(self.responder.exchange(answer, self.door, &resolved.target.name))
@@ -82,7 +84,7 @@ impl Exchanger {
             headers: &headers,
             rule: &resolved.rule,
             hasher: self.plans.hasher(),
-            manners: Manners { host: resolved.host.clone(), interim },
+            manners: Manners { named_by: self.named_by, host: resolved.host.clone(), interim },
         };
         match self.cache.exchange(exchange, content).await {
             Ok(answer) => self.responder.exchange(answer, self.door, &resolved.target.name),

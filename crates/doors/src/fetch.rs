@@ -9,6 +9,8 @@
 mod asked;
 #[cfg(test)]
 pub(crate) mod fake;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod params;
 mod pass;
 mod routes;
@@ -17,7 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cache::{Cache, KeyHasher, Method, Request, Target, WhenFull};
-use http::header::{HeaderMap, RANGE};
+use http::HeaderMap;
 use http::request::Parts as RequestHead;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
@@ -160,7 +162,7 @@ impl Door {
             target: Arc::clone(&fetch.target),
             method,
             conditions: Conditions::from_headers(&head.headers),
-            range: range(&head.headers),
+            range: RangeSet::from_headers(&head.headers),
             max_age: fetch.max_age,
             keep: fetch.keep,
             expected: fetch.expected,
@@ -193,15 +195,6 @@ fn method(head: &RequestHead) -> Result<Method, Refusal> {
             let detail = format!("the fetch door answers {METHODS} only; use one of them");
             Err(Refusal::method(METHODS, detail))
         }
-    }
-}
-
-/// Two `Range` fields are no range (RFC 9110 section 14.2 lets a server ignore it).
-fn range(headers: &HeaderMap) -> Option<RangeSet> {
-    let mut fields = headers.get_all(RANGE).iter();
-    match (fields.next(), fields.next()) {
-        (Some(value), None) => RangeSet::parse(value.as_bytes()),
-        _ => None,
     }
 }
 

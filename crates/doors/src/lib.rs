@@ -11,6 +11,14 @@ pub mod access_log;
 pub mod admin;
 pub mod exchange;
 pub mod fetch;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing {
+    pub use crate::fetch::fuzzing::*;
+    pub use crate::proxy::fuzzing::*;
+    pub use crate::service::fuzzing::*;
+    pub use crate::wire::fuzzing::*;
+}
 pub mod listen;
 mod memo;
 pub mod metrics;

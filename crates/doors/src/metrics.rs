@@ -42,6 +42,7 @@ struct Handles {
     handshake_errors: Counter,
     write_stalls: Counter,
     read_timeouts: Counter,
+    floods: Counter,
     lines_dropped: Counter,
 }
 
@@ -96,6 +97,11 @@ impl Metrics {
                 registry,
                 "read_timeouts",
                 "Connections closed idle or with a head too slow",
+            ),
+            floods: counter(
+                registry,
+                "floods",
+                "Connections cut because much came that belonged to no request",
             ),
             lines_dropped: counter(
                 registry,
@@ -170,6 +176,10 @@ impl Metrics {
     }
 
     /// Counts a connection closed for silence.
+    pub(crate) fn flooded(&self) {
+        self.0.floods.inc();
+    }
+
     pub(crate) fn read_timed_out(&self) {
         self.0.read_timeouts.inc();
     }

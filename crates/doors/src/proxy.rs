@@ -5,12 +5,14 @@
 //! a tunnel is kept. Adds nothing about the client to what origins see but `Via`.
 
 mod connect;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod users;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use cache::{Cache, Interim};
+use cache::{Cache, Interim, NamedBy};
 use http::request::Parts as Head;
 use hyper::body::Incoming;
 
@@ -52,7 +54,7 @@ impl ProxyDoor {
     /// A door of these parts.
     pub fn new(parts: Parts) -> Self {
         let Parts { cache, responder, plans, users, tunnels, content_patience } = parts;
-        let exchanger = Exchanger { cache, responder, plans, door: DOOR };
+        let exchanger = Exchanger { cache, responder, plans, door: DOOR, named_by: NamedBy::Client };
         Self { exchanger, users, tunnels, content_patience }
     }
 

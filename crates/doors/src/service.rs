@@ -9,6 +9,8 @@
 //! wait pays for a future of its own. Does not decide anything about caching.
 
 pub(crate) mod event;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod route;
 mod strict;
 mod ways;

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cache::{Cache, Interim};
+use cache::{Cache, Interim, NamedBy};
 use http::request::Parts as Head;
 use hyper::body::Incoming;
 
@@ -48,7 +48,10 @@ impl SiteDoor {
     /// A door of these parts.
     pub fn new(parts: Parts) -> Self {
         let Parts { cache, responder, plans, content_patience } = parts;
-        Self { exchanger: Exchanger { cache, responder, plans, door: DOOR }, content_patience }
+        Self {
+            exchanger: Exchanger { cache, responder, plans, door: DOOR, named_by: NamedBy::Operator },
+            content_patience,
+        }
     }
 
     pub(crate) const fn plans(&self) -> &Plans {

@@ -15,6 +15,8 @@
 
 mod body;
 mod extents;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod interim;
 mod io;
 mod outgoing;

@@ -14,6 +14,8 @@ mod body;
 mod client;
 mod content;
 mod fields;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod limits;
 mod redirect;
 #[cfg(test)]
@@ -23,7 +25,10 @@ mod tunnel;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cache::{Error, Kind, Origin, OriginRequest, OriginResponse, Purpose, RequestBody, Tunnel, Tunnels};
+use cache::{
+    Error, Kind, Manners, NamedBy, Origin, OriginRequest, OriginResponse, Purpose, RequestBody, Tunnel,
+    Tunnels,
+};
 use futures_util::future::BoxFuture;
 use http::{HeaderMap, Method, response};
 use http_body::Body as _;
@@ -42,6 +47,7 @@ use self::redirect::{Route, Step};
 use self::tunnel::Passage;
 use crate::connect::Endpoint;
 use crate::connect::connector::Connector;
+use crate::connect::link::Reach;
 use crate::connect::resolve::{self, Resolve};
 use crate::metrics::Metrics;
 use crate::{Guard, InvalidSettings, Settings};
@@ -58,7 +64,9 @@ pub struct HttpOrigin(Arc<Inner>);
 struct Inner {
     settings: Arc<Settings>,
     client: Client,
-    /// The way for tunnels; the client has its own.
+    /// For origins that the operator has named. Its connections are not lent to requests that clients aim.
+    operators: Client,
+    /// The way for tunnels; the clients have their own.
     connector: Connector,
     limits: Arc<Limits>,
     metrics: Arc<Metrics>,
@@ -91,8 +99,9 @@ impl HttpOrigin {
         let metrics = Metrics::register(registry);
         let connector = Connector::new(Arc::clone(&settings), guard, resolver, Arc::clone(&metrics))?;
         let client = Client::new(connector.clone(), Arc::clone(&settings), Arc::clone(&metrics));
+        let operators = Client::new(connector.for_operator(), Arc::clone(&settings), Arc::clone(&metrics));
         let limits = Limits::new(Arc::clone(&settings), Arc::clone(&metrics));
-        Ok(Self(Arc::new(Inner { settings, client, connector, limits, metrics, fields })))
+        Ok(Self(Arc::new(Inner { settings, client, operators, connector, limits, metrics, fields })))
     }
 }
 
@@ -174,11 +183,19 @@ impl Inner {
         };
         let outgoing = Outgoing { method: &request.method, url, endpoint: &endpoint, fields, interim };
         let (content, sending) = Content::new(content);
-        let (head, body) = self.client.send(outgoing, content, &sending).await?.into_parts();
+        let (head, body) =
+            self.client(&request.purpose).send(outgoing, content, &sending).await?.into_parts();
         sending.answered(head.status);
         let (metrics, held) = (Arc::clone(&self.metrics), Held::new(permit, sending));
         let body = ExchangeBody::new(body, head.version, &self.settings, endpoint, metrics, held);
         Ok((head, body))
+    }
+
+    fn client(&self, purpose: &Purpose) -> &Client {
+        match purpose {
+            Purpose::Exchange(Manners { named_by: NamedBy::Operator, .. }) => &self.operators,
+            _ => &self.client,
+        }
     }
 
     async fn tunnel(&self, endpoint: &Endpoint) -> Result<Tunnel, Error> {
@@ -189,7 +206,8 @@ impl Inner {
 
 fn answer(mut head: response::Parts, body: ExchangeBody<Incoming>, url: Url) -> OriginResponse {
     hop::remove(&mut head.headers);
-    OriginResponse { status: head.status, headers: head.headers, body: Box::pin(body), url }
+    let reach = head.extensions.get::<Reach>().map_or(NamedBy::Client, |reach| reach.0);
+    OriginResponse { status: head.status, headers: head.headers, body: Box::pin(body), url, reach }
 }
 
 async fn drain<B>(mut body: ExchangeBody<B>)

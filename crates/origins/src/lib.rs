@@ -5,6 +5,11 @@
 #![forbid(unsafe_code)]
 
 pub mod connect;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing {
+    pub use crate::http::fuzzing::*;
+}
 mod http;
 mod metrics;
 mod settings;

@@ -27,6 +27,8 @@ pub(crate) struct Metrics {
     connections: Gauge,
     pub(crate) exchanges: Gauge,
     pub(crate) queue: Gauge,
+    /// Places lent on because nobody took the bytes that lay.
+    pub(crate) lent: Counter,
 }
 
 impl Metrics {
@@ -42,6 +44,7 @@ impl Metrics {
             connections: Gauge::default(),
             exchanges: Gauge::default(),
             queue: Gauge::default(),
+            lent: Counter::default(),
         };
         let m = &metrics;
         registry.register(
@@ -80,6 +83,11 @@ impl Metrics {
             "standpipe_origin_exchanges",
             "Exchanges with origins under way",
             m.exchanges.clone(),
+        );
+        registry.register(
+            "standpipe_origin_places_lent",
+            "Places at a host lent on because nobody took the bytes that had come",
+            m.lent.clone(),
         );
         registry.register(
             "standpipe_origin_queue",

@@ -4,6 +4,7 @@
 //! from that. Owns no state. Invariants: the strongest source wins (flag > environment > file > default); nothing
 //! unknown is ignored silently; bad input never panics. Deliberately starts nothing: that is `assemble`.
 
+mod consistency;
 mod facts;
 mod file;
 mod keys;
@@ -19,8 +20,6 @@ use std::path::{Path, PathBuf};
 
 use clap::ArgMatches;
 use clap::parser::ValueSource;
-use distcache::Address;
-use doors::fetch::PassHeaders;
 
 pub(crate) use facts::Facts;
 pub(crate) use keys::{KEYS, Key, KeyDefault, Values};
@@ -81,7 +80,7 @@ pub(crate) fn load(
     let mut raw = Raw::default();
     add_flags(&mut raw, flags);
     let (variables, mut problems) = readable(environment);
-    let warnings = raw.add_environment(variables.into_iter());
+    let mut warnings = raw.add_environment(variables.into_iter());
     let file = file_to_read(named, environment, facts);
     if let Some(path) = &file {
         match file::load(path) {
@@ -90,12 +89,13 @@ pub(crate) fn load(
         }
     }
     raw.add_defaults(facts);
-    let parsed = parse(&raw).and_then(|(values, tables)| match consistent(&values, &tables, &raw) {
-        Ok(()) => Ok((values, tables)),
-        Err(problem) => Err(vec![problem]),
+    let parsed = parse(&raw).and_then(|(values, tables)| {
+        let contradictions = consistency::problems(&values, &tables, &raw);
+        if contradictions.is_empty() { Ok((values, tables)) } else { Err(contradictions) }
     });
     match parsed {
         Ok((values, tables)) if problems.is_empty() => {
+            warnings.extend(consistency::warnings(&values, &raw));
             let (flags, named) = (flags.clone(), named.map(Path::to_owned));
             let inputs = Inputs { flags, named, environment: environment.to_vec(), facts: facts.clone() };
             Ok(Config { values, tables, raw, file, warnings, inputs })
@@ -115,44 +115,6 @@ fn parse(raw: &Raw) -> Result<(Values, Tables), Vec<String>> {
             Err(values.err().into_iter().flatten().chain(tables.err().into_iter().flatten()).collect())
         }
     }
-}
-
-/// What must hold between keys and tables.
-fn consistent(values: &Values, tables: &Tables, raw: &Raw) -> Result<(), String> {
-    let problem = |key: &str, problem: &str| {
-        let place = raw.given(key).map_or(String::new(), |given| format!("{}: ", given.source));
-        Err(format!("{place}{key}: {problem}"))
-    };
-    if values.server_listen.is_empty() && tables.listeners.is_empty() {
-        return problem("server.listen", "is empty, so there is nothing to listen on");
-    }
-    if values.server_name.is_empty() {
-        return problem("server.name", "is empty, but `Via` needs a name");
-    }
-    match &values.session_https {
-        HttpsSessions::Own if values.session_listen.is_empty() => {
-            return problem(
-                "session.https",
-                "is `own`, the store of this node's door for TLS sessions, but there is no door: give `session.listen`, or say where the store is",
-            );
-        }
-        HttpsSessions::Server(Address::Tls(_)) if values.session_https_ca.is_none() => {
-            return problem(
-                "session.https",
-                "is a `TLS:` address and needs `session.https-ca`: which servers are trusted?",
-            );
-        }
-        _ => {}
-    }
-    let plan = plan(values, tables)?;
-    if let Some(unknown) =
-        listening(values, tables).iter().find_map(|listening| listening.unknown_site(&plan))
-    {
-        return Err(unknown);
-    }
-    PassHeaders::new(&values.fetch_pass_headers, &values.fetch_pass_headers_default)
-        .map(drop)
-        .map_err(|error| error.to_string())
 }
 
 /// The values when nobody gives any.

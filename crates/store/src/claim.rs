@@ -214,11 +214,15 @@ impl<C: Contents> Claim<C> {
         if matches!(body.state(), BodyState::Failed(_)) {
             return Err(self);
         }
-        let entry = self.entry(head, body);
-        let same = |known: &Arc<Entry<C>>| Arc::ptr_eq(&known.body, &entry.body);
-        if self.store.index.republish(&self.key, same, entry.clone()).is_none() {
+        let digest = body.digest();
+        // It may have found its twin meanwhile: the same bytes in another body.
+        let same = |known: &Arc<Entry<C>>| {
+            Arc::ptr_eq(&known.body, &body) || digest.is_some() && known.body.digest() == digest
+        };
+        let new = |known: &Arc<Entry<C>>| self.entry(head, known.body.clone());
+        let Some((_, entry)) = self.store.index.republish(&self.key, same, new) else {
             return Err(self);
-        }
+        };
         if self.store.catch_up(&entry, self.begun) {
             self.store.rerecord(&entry);
         }

@@ -215,13 +215,19 @@ impl<E: Clone, R: Clone> Index<E, R> {
         .flatten()
     }
 
-    /// Ends the flight of `key` and replaces the entry, if there is one that `is` accepts; otherwise does nothing.
-    /// Returns the old entry.
-    pub(crate) fn republish(&self, key: &Key, is: impl Fn(&E) -> bool, entry: E) -> Option<E> {
+    /// Ends the flight of `key` and replaces the entry by what `new` makes of it, if there is one that `is` accepts;
+    /// otherwise does nothing. Returns old and new.
+    pub(crate) fn republish(
+        &self,
+        key: &Key,
+        is: impl Fn(&E) -> bool,
+        new: impl FnOnce(&E) -> E,
+    ) -> Option<(E, E)> {
         self.change(key, |warm| {
             let known = warm.entry.as_mut().filter(|known| is(known))?;
             (warm.flight, warm.state) = (None, State::New);
-            Some(std::mem::replace(known, entry))
+            let entry = new(known);
+            Some((std::mem::replace(known, entry.clone()), entry))
         })
         .flatten()
     }

@@ -12,6 +12,8 @@
 mod chain;
 mod compaction;
 mod epochs;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod header;
 mod heat;
 mod log;

@@ -51,6 +51,11 @@ mod shared;
 mod start;
 mod store;
 mod sync;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing {
+    pub use crate::journal::fuzzing::*;
+}
 #[cfg(feature = "bench")]
 #[doc(hidden)]
 pub mod synthetic;

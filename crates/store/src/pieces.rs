@@ -56,10 +56,7 @@ impl<C: Contents> Writer<C> {
         piece: u64,
         most: usize,
     ) -> Vec<PieceClaim> {
-        let body = &entry.body;
-        let pieces = body.growth.claim(range, piece.max(LEAST_PIECE), most);
-        let hold = |range| PieceClaim(Held::new(body, range));
-        pieces.into_iter().map(hold).collect()
+        PieceClaim::of(&entry.body, range, piece, most)
     }
 }
 
@@ -88,6 +85,12 @@ struct Held {
 }
 
 impl PieceClaim {
+    pub(crate) fn of(body: &Arc<Body>, range: Range<u64>, piece: u64, most: usize) -> Vec<Self> {
+        let pieces = body.growth.claim(range, piece.max(LEAST_PIECE), most);
+        let hold = |range| Self(Held::new(body, range));
+        pieces.into_iter().map(hold).collect()
+    }
+
     /// Which bytes.
     pub fn range(&self) -> Range<u64> {
         self.0.range.clone()

@@ -90,6 +90,9 @@ impl Shared {
         if let Some(warning) = warning {
             tracing::warn!("{warning}");
         }
+        if let Some(notice) = epochs.notice() {
+            tracing::warn!("{notice}");
+        }
         let metrics = Metrics::new(registry);
         metrics.quota.add(config.quota);
         metrics.max_entries.set(config.max_entries);

@@ -19,6 +19,7 @@ use crate::claim::Found;
 use crate::eviction::{self, Evictor};
 use crate::index::{Erased, Holes, Index, Levels, Probed, SHARDS, Seen};
 use crate::keeper::Settings;
+use crate::labels::purge::Mode;
 use crate::labels::recent::Recent;
 use crate::leaving::Leaving;
 use crate::parts::{is_partial, is_unused_partial};
@@ -325,6 +326,15 @@ impl<C: Contents> Writer<C> {
     /// Takes the entry out of the index, warm or cold; readers who hold it go on. Says whether there was one.
     pub async fn remove(&self, key: &Key) -> bool {
         self.0.index.loaded(key).await;
+        self.0.take_out(key, |_| true)
+    }
+
+    /// The same, and whatever is claimed now under this name and published later goes with it: it may be older than the
+    /// reason for this call.
+    pub async fn withdraw(&self, key: &Key, name: &str) -> bool {
+        self.0.index.loaded(key).await;
+        let name: Box<str> = name.into();
+        self.0.recent.note(Mode::Hard, Arc::new(move |published: &str, _: &C::Head| *name == *published));
         self.0.take_out(key, |_| true)
     }
 

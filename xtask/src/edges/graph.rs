@@ -24,17 +24,31 @@ pub(super) struct Graph {
 impl Graph {
     /// Asks cargo.
     pub(super) fn load() -> Result<Self, String> {
-        let metadata = output(cargo(&["metadata", "--format-version", "1", "--no-deps"]))?;
-        let metadata: Value = serde_json::from_str(&metadata).map_err(|error| format!("no JSON: {error}"))?;
-        let direct = direct(&metadata).ok_or("cargo metadata has an unknown shape")?;
+        let mut direct = direct(&["--no-deps"])?;
         let reach =
             |name: &String| Ok((name.clone(), tree(&["--package", name, "--edges", "normal,build"])?));
         let reached = direct.keys().map(reach).collect::<Result<_, String>>()?;
+        direct.extend(fuzz()?);
         Ok(Self { direct, reached, everything: tree(&["--workspace", "--edges", "all", "--all-features"])? })
     }
 }
 
-fn direct(metadata: &Value) -> Option<BTreeMap<String, Names>> {
+/// The fuzz targets, which are no member of the workspace: their lock file must be up to date, too.
+fn fuzz() -> Result<BTreeMap<String, Names>, String> {
+    let mut all = direct(&["--manifest-path", "fuzz/Cargo.toml", "--locked"])?;
+    all.retain(|name, _| name == "standpipe-fuzz");
+    Ok(all)
+}
+
+fn direct(arguments: &[&str]) -> Result<BTreeMap<String, Names>, String> {
+    let mut command = cargo(&["metadata", "--format-version", "1"]);
+    command.args(arguments);
+    let metadata: Value =
+        serde_json::from_str(&output(command)?).map_err(|error| format!("no JSON: {error}"))?;
+    named(&metadata).ok_or_else(|| "cargo metadata has an unknown shape".to_owned())
+}
+
+fn named(metadata: &Value) -> Option<BTreeMap<String, Names>> {
     let named = |package: &Value| {
         let dependencies = package["dependencies"].as_array()?.iter();
         let used = dependencies.filter(|dependency| dependency["kind"] != "dev");

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use http::header::{ACCEPT_RANGES, CONTENT_RANGE};
-use http::{HeaderMap, HeaderName, StatusCode};
+use http::{HeaderName, StatusCode};
 use protocols::http::conditional::Conditions;
 use protocols::http::digest::REPR_DIGEST;
 use protocols::http::range::RangeSet;
@@ -16,7 +16,7 @@ use crate::policy::fields;
 use crate::{Answer, Cache, Error, Http, Method, Outcome, Request, Source};
 
 /// Fields of the origin in whose place our own stand.
-const OURS: [HeaderName; 3] = [ACCEPT_RANGES, CONTENT_RANGE, REPR_DIGEST];
+const OURS: [HeaderName; 2] = [ACCEPT_RANGES, REPR_DIGEST];
 
 pub(super) const fn hit(reason: &'static str) -> Provenance {
     Provenance { outcome: Outcome::Hit, reason, origin_status: None, source: Source::Cache }
@@ -67,7 +67,7 @@ impl Cache {
         let broken = |failure: &store::Failure| {
             let error = Error::from_failure(failure);
             if failure.retry == store::Retry::Sensible {
-                Setback::Again("broken")
+                Setback::Broken(error)
             } else {
                 Setback::Final(error)
             }
@@ -87,8 +87,8 @@ impl Cache {
         if request.method == Method::Get && selection.has_content() {
             body.wait_committed(1).await.map_err(|failure| broken(&failure))?;
         }
-        if let BodyState::Failed(_) = body.state() {
-            return Err(Setback::Again("broken"));
+        if let BodyState::Failed(failure) = body.state() {
+            return Err(broken(&failure));
         }
         Ok(self.dressed(entry, &request, selection, provenance))
     }
@@ -124,8 +124,10 @@ impl Cache {
             answer.status = head.status;
         }
         if is_content {
-            // What we say of ranges and digests is true of the stored bytes.
-            for (name, value) in head.of_site.iter().filter(|(name, _)| !OURS.contains(*name)) {
+            // What we say of ranges and digests is true of the stored bytes. Of a whole object the origin may say what it
+            // wants (RFC 9110 section 14.4 gives `Content-Range` no meaning there).
+            let is_ours = |name| OURS.contains(name) || *name == CONTENT_RANGE && !is_whole;
+            for (name, value) in head.of_site.iter().filter(|(name, _)| !is_ours(*name)) {
                 answer.headers.append(name, value.clone());
             }
         }
@@ -156,19 +158,10 @@ pub(super) fn wanted(exchange: &Exchange<'_>) -> Request {
         target: Arc::clone(exchange.target),
         method,
         conditions: Conditions::from_headers(exchange.headers),
-        range: range(exchange.headers),
+        range: RangeSet::from_headers(exchange.headers),
         max_age: std::time::Duration::ZERO,
         keep: std::time::Duration::ZERO,
         expected: None,
         when_full: exchange.rule.when_full,
-    }
-}
-
-/// Two `Range` fields are no range (RFC 9110 section 14.2 lets a server ignore it).
-fn range(headers: &HeaderMap) -> Option<RangeSet> {
-    let mut fields = headers.get_all(http::header::RANGE).iter();
-    match (fields.next(), fields.next()) {
-        (Some(value), None) => RangeSet::parse(value.as_bytes()),
-        _ => None,
     }
 }

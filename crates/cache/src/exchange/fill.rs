@@ -15,42 +15,39 @@ use std::time::Duration;
 
 use http::header::{
     CONTENT_RANGE, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE,
+    SET_COOKIE,
 };
 use http::{HeaderMap, HeaderName, Method, StatusCode};
 use protocols::http::conditional::Validators;
 use protocols::http::range::ContentRange;
 use protocols::http::vary::{Nominated, Vary};
-use store::{Access, BodySpec, BodyState, Claim, Entry, Key, PartialSpec};
+use store::{Access, BodySpec, BodyState, Claim, Entry, PartialSpec};
 use tokio::sync::oneshot;
 
+use super::begun::begun;
 use super::pieces::{self, Fetcher};
-use super::{Exchange, Selecting, Variants, is_trouble};
+use super::{Exchange, Selecting, is_trouble};
 use crate::cache::Inner;
 use crate::fill::{
-    Asking, Denied, Grower, Growing, LiveFill, Response, Segment, Verdict, declared_length, draining,
-    promised, store_error,
+    Asking, Denied, Given, Grower, Growing, LiveFill, Response, Segment, Verdict, declared_length, draining,
+    is_in_parts, promised, store_error,
 };
 use crate::head::{Answered as Answer, Head, Terms, Wish};
 use crate::metrics::{Counted, FillResult};
-use crate::policy::{self, Freshness, Storable, fields};
+use crate::policy::fields::Excluded;
+use crate::policy::{self, Freshness, SetCookie, Storable, fields};
 use crate::{Error, Http, Kind, OriginRequest, Purpose, Refusal, Rule, Target, Timestamp, revalidate};
-
-/// How long the list of a URL's variants is kept: as long as any of them can matter.
-const FOR_EVER: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
 /// How long an object that can be validated is kept beyond its lifetime at least.
 const WORTH_VALIDATING: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// How often adding a variant starts over when others do the same.
-const ATTEMPTS: usize = 8;
 
 /// What one client wants of the object, and no other.
 const OF_ONE_REQUEST: [HeaderName; 6] =
     [IF_MATCH, IF_NONE_MATCH, IF_MODIFIED_SINCE, IF_UNMODIFIED_SINCE, IF_RANGE, RANGE];
 
-struct Job {
-    inner: Arc<Inner>,
-    target: Arc<Target>,
+pub(super) struct Job {
+    pub(super) inner: Arc<Inner>,
+    pub(super) target: Arc<Target>,
     rule: Arc<Rule>,
     /// The client's fields, which tell variants apart.
     fields: HeaderMap,
@@ -115,22 +112,35 @@ enum Answered {
 impl Job {
     async fn run(self, claim: Claim<Http>) {
         let scheduled = Counted::new(&self.inner.metrics.scheduled);
-        let turn = match self.unless_stopped(self.inner.turns.take()).await {
+        let turn = match self.live.unless_stopped(self.inner.turns.take()).await {
             Ok(turn) => turn,
             Err(error) => return self.refuse(claim, error, None),
         };
         let basis = claim.previous().or(claim.partial()).filter(|entry| self.is_basis(entry)).cloned();
-        let answered = self.unless_stopped(self.open(basis.as_ref())).await;
+        let has_stand_in = claim.previous().is_some_and(|entry| self.may_stand_in(entry));
+        let answered = self.live.unless_stopped(self.open(basis.as_ref())).await;
         drop(scheduled);
         match answered {
             Ok(Answered::Confirmed(entry, response)) => self.confirm(claim, &entry, &response),
-            Ok(Answered::New(response)) if basis.is_some() && is_trouble(response.answer.status) => {
+            Ok(Answered::New(response)) if has_stand_in && is_trouble(response.answer.status) => {
                 let status = response.answer.status;
                 let error = Error::new(Kind::OriginStatus(status), format!("The origin answered {status}."));
                 self.refuse(claim, error, Some(Box::new(response)));
             }
             Ok(Answered::New(response)) if response.answer.status == StatusCode::PARTIAL_CONTENT => {
-                self.judge_part(claim, response).await;
+                match self.part(&response) {
+                    Some((range, total)) if range == (0..total) => {
+                        self.judge(claim, as_whole(response)).await;
+                    }
+                    part => self.judge_part(claim, response, part).await,
+                }
+            }
+            // It is about our pieces: whoever wants a range there asks on its own.
+            Ok(Answered::New(response))
+                if self.first.is_some() && response.answer.status == StatusCode::RANGE_NOT_SATISFIABLE =>
+            {
+                let error = not_storable(policy::Unstorable::AnswersFields);
+                self.refuse(claim, error, None);
             }
             Ok(Answered::New(response)) => self.judge(claim, response).await,
             Err(error) => self.refuse(claim, error, None),
@@ -138,21 +148,19 @@ impl Job {
         drop(turn);
     }
 
-    async fn unless_stopped<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-        tokio::select! {
-            result = work => result,
-            () = self.live.stopped() => Err(draining()),
-        }
+    /// Whether what is stored could answer in place of an origin in trouble: each waiter decides for itself.
+    fn may_stand_in(&self, entry: &Entry<Http>) -> bool {
+        entry.head.answers(self.target.key, &self.fields)
+            && entry.head.freshness.is_some()
+            && entry.body.state() == BodyState::Complete
     }
 
     /// Whether the request can be made conditional on this object.
     fn is_basis(&self, entry: &Entry<Http>) -> bool {
         let head = &entry.head;
-        let selecting = head.selecting.as_ref();
-        head.variants.is_none()
+        head.answers(self.target.key, &self.fields)
             && head.freshness.is_some()
             && !head.validators.is_empty()
-            && selecting.is_none_or(|selecting| selecting.matches(self.target.key, &self.fields))
             && (entry.body.state() == BodyState::Complete || entry.body.is_partial())
     }
 
@@ -179,22 +187,33 @@ impl Job {
     }
 
     fn confirm(self, claim: Claim<Http>, entry: &Arc<Entry<Http>>, response: &Response) {
-        let fields = entry.head.fields_after(&response.answer.headers);
-        let storable = self.may_store(entry.head.status, &fields, response.answered_at);
-        let goes = storable.is_err();
-        let freshness =
-            storable.map_or_else(|_| entry.head.freshness.clone(), |storable| Some(storable.freshness));
+        let before = entry.head.all_fields();
+        let merged = fields::updated(&before, &response.answer.headers);
+        let vary = |fields: &HeaderMap| Vary::from_headers(fields, self.rule.policy.vary_fields);
+        let storable = self.may_store(entry.head.status, &merged, response.answered_at);
+        // Whom it answers from now on is not whom it was stored for.
+        let is_for_others = vary(&merged) != vary(&before);
+        let stays = storable.is_ok() && !is_for_others;
+        let (freshness, excluded) = match storable {
+            Ok(storable) => (Some(storable.freshness), storable.excluded),
+            Err(_) => (entry.head.freshness.clone(), Excluded::default()),
+        };
+        let own = self.own(&response.answer.headers, &excluded);
         let wish = self.wish(freshness.as_ref());
+        let fields = fields::stored(&merged, &excluded);
         let head = entry.head.confirmed(response.answered(), fields, freshness, wish);
+        if !stays {
+            // It answers the request that asked, and nobody else.
+            head.mark();
+        }
         match claim.refresh(head) {
             Ok(entry) => {
                 entry.head.complete(&entry.body);
                 self.inner.metrics.ended(FillResult::Revalidated);
-                if goes {
-                    // It answers this time and never again.
+                if !stays {
                     self.inner.store.remove_entry(&entry);
                 }
-                let _ = self.tell.send(Ok(entry));
+                let _ = self.tell.send(Ok(Given { entry, own }));
             }
             Err(claim) => {
                 let detail = "The stored object was deleted while the origin confirmed it.";
@@ -203,14 +222,28 @@ impl Job {
         }
     }
 
+    /// What only the request that asked may have of an answer: the fields that it keeps for one client (RFC 9111 section
+    /// 5.2.2.7), but those that a rule takes away.
+    fn own(&self, headers: &HeaderMap, excluded: &Excluded) -> HeaderMap {
+        if excluded.names().is_empty() {
+            return HeaderMap::new();
+        }
+        let strips = self.rule.overrides(StatusCode::OK, headers).set_cookie == SetCookie::Strip;
+        let is_stripped = |name: &HeaderName| strips && *name == SET_COOKIE;
+        let is_own = |name: &HeaderName| excluded.names().contains(name) && !is_stripped(name);
+        let fields = fields::stored(headers, &Excluded::default());
+        fields
+            .iter()
+            .filter(|(name, _)| is_own(name))
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect()
+    }
+
     async fn judge(self, claim: Claim<Http>, response: Response) {
         let Response { answer, answered_at, .. } = &response;
         let storable = match self.may_store(answer.status, &answer.headers, *answered_at) {
             Ok(storable) => storable,
-            Err(why) => {
-                let error = Error::new(Kind::NotStorable(why), "The answer of the origin may not be stored.");
-                return self.refuse(claim, error, Some(Box::new(response)));
-            }
+            Err(why) => return self.judge_unstorable(claim, response, why).await,
         };
         let selecting = self.selecting(&claim, &answer.headers);
         match self.go_home(claim, selecting.as_ref()).await {
@@ -218,6 +251,31 @@ impl Job {
             Err(refusal) => {
                 let _ = self.tell.send(Err(Denied { refusal, unstored: Some(Box::new(response)) }));
             }
+        }
+    }
+
+    /// What may not be stored goes to the request that asked. Where something is stored that could stand in for it, it must
+    /// have begun: an origin that breaks off before its first byte is in trouble.
+    async fn judge_unstorable(self, claim: Claim<Http>, mut response: Response, why: policy::Unstorable) {
+        if claim.previous().is_some_and(|entry| self.may_stand_in(entry)) {
+            match self.live.unless_stopped(begun(response.answer.body)).await {
+                Ok(body) => response.answer.body = body,
+                Err(error) => return self.refuse(claim, error, None),
+            }
+        }
+        self.supersede(&claim, why, response.answer.status);
+        self.refuse(claim, not_storable(why), Some(Box::new(response)));
+    }
+
+    /// A final answer stands in place of the stored object, even when it may not be stored itself (RFC 9111 section 4.3.3);
+    /// an origin in trouble says nothing about the object.
+    fn supersede(&self, claim: &Claim<Http>, why: policy::Unstorable, status: StatusCode) {
+        let is_trouble = status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS;
+        if is_trouble || !why.is_said_by_the_answer() {
+            return;
+        }
+        if let Some(before) = claim.previous().or(claim.partial()) {
+            self.inner.store.remove_entry(before);
         }
     }
 
@@ -247,20 +305,17 @@ impl Job {
     }
 
     /// An answer to a request for pieces: the beginning of an entry with holes.
-    async fn judge_part(self, claim: Claim<Http>, response: Response) {
-        let Some((range, total)) = self.part(&response) else {
-            let why = policy::Unstorable::PartialContent;
-            let detail = "The origin's part of the object cannot be kept.";
-            return self.refuse(claim, Error::new(Kind::NotStorable(why), detail), None);
+    async fn judge_part(self, claim: Claim<Http>, response: Response, part: Option<(Range<u64>, u64)>) {
+        // Another part must prove to belong to this one.
+        let validators = Validators::from_headers(&response.answer.headers);
+        let Some((range, total)) = part.filter(|_| validators.strong().is_some()) else {
+            return self.refuse(claim, not_storable(policy::Unstorable::PartialContent), None);
         };
         let mut headers = response.answer.headers.clone();
         headers.remove(CONTENT_RANGE);
         let storable = match self.may_store(StatusCode::OK, &headers, response.answered_at) {
             Ok(storable) => storable,
-            Err(why) => {
-                let error = Error::new(Kind::NotStorable(why), "The answer of the origin may not be stored.");
-                return self.refuse(claim, error, None);
-            }
+            Err(why) => return self.refuse(claim, not_storable(why), None),
         };
         let selecting = self.selecting(&claim, &headers);
         let (claim, first) = match self.go_home(claim, selecting.as_ref()).await {
@@ -271,21 +326,22 @@ impl Job {
             }
         };
         let fields = fields::stored(&headers, &storable.excluded);
+        let own = self.own(&headers, &storable.excluded);
         let wish = self.wish(Some(&storable.freshness));
         let terms = Terms { freshness: Some(storable.freshness), selecting: selecting.clone() };
         let answered = Answer { status: StatusCode::OK, ..response.answered() };
         let spec = PartialSpec { length: total, promised: promised(&headers) };
-        match claim.publish_partial(Head::sent(answered, fields, terms, wish), spec).await {
-            Ok(entry) => {
+        let (start, piece) = (range.start, self.inner.settings.piece);
+        let head = Head::sent(answered, fields, terms, wish);
+        match claim.publish_partial(head, spec, range, piece).await {
+            Ok((entry, claims)) => {
                 if let Some(selecting) = &selecting {
                     self.list_variant(selecting, first).await;
                 }
-                let claims =
-                    self.inner.store.claim_pieces(&entry, range, self.inner.settings.piece, usize::MAX);
-                let fetcher = Fetcher::new(&self.inner, &entry, &self.asking);
-                let _ = self.tell.send(Ok(entry));
+                let fetcher = Fetcher::new(&self.inner, &entry, &self.asking, &self.rule);
+                let _ = self.tell.send(Ok(Given { entry, own }));
                 let taken = tokio::select! {
-                    taken = fetcher.take(response.answer.body, claims) => taken,
+                    taken = fetcher.take(response.answer.body, start, claims) => taken,
                     () = self.live.stopped() => Err(draining()),
                 };
                 if let Err(error) = taken {
@@ -299,17 +355,17 @@ impl Job {
         }
     }
 
-    /// Which bytes of how many come, if they are those that were asked for and can be proved to belong together.
+    /// Which bytes of how many come, if they are those that were asked for.
     fn part(&self, response: &Response) -> Option<(Range<u64>, u64)> {
         let headers = &response.answer.headers;
         let asked = self.first.as_ref()?;
         let field = ContentRange::parse(headers.get(CONTENT_RANGE)?.as_bytes())?;
         let (Some((first, last)), Some(total)) = (field.range, field.total) else { return None };
         let range = first..last.checked_add(1)?;
-        let is_asked = range.start == asked.start && range.end == asked.end.min(total);
+        let is_asked =
+            range.start == asked.start && range.end == asked.end.min(total) && !is_in_parts(headers);
         let length = declared_length(headers).ok()?;
         let has_length = length.is_none_or(|length| length == range.end - range.start);
-        Validators::from_headers(headers).strong()?;
         (is_asked && has_length).then_some((range, total))
     }
 
@@ -330,6 +386,7 @@ impl Job {
             Err(error) => return self.refuse(claim, error, None),
         };
         let fields = fields::stored(headers, &storable.excluded);
+        let own = self.own(headers, &storable.excluded);
         let wish = self.wish(Some(&storable.freshness));
         let terms = Terms { freshness: Some(storable.freshness), selecting: selecting.clone() };
         let head = Head::sent(response.answered(), fields, terms, wish);
@@ -345,7 +402,7 @@ impl Job {
                     total: spec.length,
                 };
                 let Self { inner, asking, tell, live, .. } = self;
-                Grower { inner, asking, expected: None, tell, live }.grow(growing, None).await;
+                Grower { inner, asking, expected: None, tell, own, live }.grow(growing, None).await;
             }
             Err((claim, refused)) => {
                 let error = store_error(&self.inner, &refused);
@@ -377,60 +434,6 @@ impl Job {
         }
     }
 
-    /// Adds the variant to the URL's list; `claim` is that of the URL, if this fill has it.
-    async fn list_variant(&self, selecting: &Selecting, claim: Option<Claim<Http>>) {
-        let of_url = self.target.key;
-        if let Some(claim) = claim {
-            if claim.key() == of_url {
-                return self.publish_list(claim, selecting).await;
-            }
-            let error = Error::new(Kind::FillAbandoned, "The object belongs to another variant.");
-            claim.refuse(Refusal::new(error));
-        }
-        for _ in 0..ATTEMPTS {
-            let is_list = |entry: &Entry<Http>| entry.head.variants.is_some();
-            match self.inner.store.lookup_or_claim(of_url, &self.target.name, is_list).await {
-                Access::Claimed(claim) => return self.publish_list(claim, selecting).await,
-                Access::Flying(flight) => drop(flight.decided().await),
-                Access::Found(entry) => {
-                    let Some(variants) = &entry.head.variants else { continue };
-                    if variants.has(selecting) {
-                        return;
-                    }
-                    let mut variants = Variants::clone(variants);
-                    let goes = variants.add(selecting, self.inner.settings.max_variants);
-                    let head = Head::of_variants(variants, self.inner.clock.now(), self.for_ever());
-                    if self.inner.store.replace_head(&entry, head).is_some() {
-                        return self.remove_variant(goes).await;
-                    }
-                }
-            }
-        }
-    }
-
-    async fn publish_list(&self, claim: Claim<Http>, selecting: &Selecting) {
-        let mut variants = Variants::default();
-        variants.add(selecting, self.inner.settings.max_variants);
-        let head = Head::of_variants(variants, self.inner.clock.now(), self.for_ever());
-        let spec = BodySpec { length: Some(0), promised: None };
-        if let Ok((_, fill)) = claim.publish(head, spec).await
-            && let Err(failure) = fill.finish().await
-        {
-            tracing::debug!(name = %self.target.name, %failure, "the list of variants is not stored");
-        }
-    }
-
-    async fn remove_variant(&self, key: Option<Key>) {
-        if let Some(key) = key {
-            self.inner.metrics.variants_dropped.inc();
-            self.inner.store.remove(&key).await;
-        }
-    }
-
-    fn for_ever(&self) -> Wish {
-        Wish { keep_until: self.inner.clock.now().after(FOR_EVER), stale_for: Duration::ZERO }
-    }
-
     /// An object is kept while it may be used, and a while longer when it can be validated.
     fn wish(&self, freshness: Option<&Freshness>) -> Wish {
         let seconds = |seconds: u32| Duration::from_secs(u64::from(seconds));
@@ -450,6 +453,17 @@ impl Job {
         claim.refuse(Arc::clone(&refusal));
         let _ = self.tell.send(Err(Denied { refusal, unstored }));
     }
+}
+
+fn not_storable(why: policy::Unstorable) -> Error {
+    Error::new(Kind::NotStorable(why), "The answer of the origin may not be stored.")
+}
+
+/// A part that is all of the object is the object (RFC 9111 section 3.3).
+fn as_whole(mut response: Response) -> Response {
+    response.answer.status = StatusCode::OK;
+    response.answer.headers.remove(CONTENT_RANGE);
+    response
 }
 
 /// Statuses without content.

@@ -1,13 +1,14 @@
 //! What an exchange past the store means for what is stored: unsafe methods make it invalid (RFC 9111 section 4.4), the
 //! answer to a HEAD freshens it or shows that it has changed (section 4.3.5).
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use http::header::CONTENT_LENGTH;
-use http::{HeaderMap, Method, StatusCode};
+use http::header::{CONTENT_LENGTH, CONTENT_LOCATION, HOST, LOCATION};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use protocols::http::conditional::Validators;
 use protocols::http::url::CanonicalUrl;
-use store::{Entry, Key};
+use store::Entry;
 
 use super::Exchange;
 use crate::head::{Answered, Wish};
@@ -25,28 +26,28 @@ impl Cache {
 
     async fn invalidate(&self, exchange: &Exchange<'_>, answered: Answered<'_>) {
         let target = exchange.target;
-        for url in policy::invalidated(exchange.method, &target.url, answered.status, answered.headers) {
-            let key = if url == target.url {
-                target.key
-            } else if let Ok(url) = CanonicalUrl::parse(url.as_str()) {
-                Target::new(url, Vec::new(), exchange.hasher).key
-            } else {
-                continue;
-            };
+        let headers = as_targets(exchange, answered.headers);
+        for url in policy::invalidated(exchange.method, &target.url, answered.status, &headers) {
             self.inner.metrics.invalidated.inc();
-            self.remove_all(&key).await;
+            if url == target.url {
+                self.withdraw(target).await;
+            } else if let Ok(url) = CanonicalUrl::parse(url.as_str()) {
+                let kept = exchange.manners.host.iter().map(|host| (HOST, host.clone())).collect();
+                self.withdraw(&Target::new(url, kept, exchange.hasher)).await;
+            }
         }
     }
 
-    /// Removes what is stored under a URL's key, all variants of it. Says whether there was anything.
-    pub(crate) async fn remove_all(&self, key: &Key) -> bool {
-        let entry = self.inner.reader.find_partial(key).await;
+    /// Removes what is stored of a target, all variants of it, and what is on its way. Says whether there was anything.
+    pub(crate) async fn withdraw(&self, target: &Target) -> bool {
+        let (store, name) = (&self.inner.store, &target.name);
+        let entry = self.inner.reader.find_partial(&target.key).await;
         if let Some(variants) = entry.as_ref().and_then(|entry| entry.head.variants.as_ref()) {
             for key in variants.keys() {
-                self.inner.store.remove(key).await;
+                store.withdraw(key, name).await;
             }
         }
-        self.inner.store.remove(key).await
+        store.withdraw(&target.key, name).await
     }
 
     async fn freshen(&self, exchange: &Exchange<'_>, answered: Answered<'_>) {
@@ -54,7 +55,10 @@ impl Cache {
             return;
         }
         let Some(entry) = self.place(exchange).await.entry else { return };
-        if entry.head.freshness.is_none() || entry.head.complete(&entry.body).is_none() {
+        if !exchange.is_selected(&entry)
+            || entry.head.freshness.is_none()
+            || entry.head.complete(&entry.body).is_none()
+        {
             return;
         }
         if !is_same(&entry, answered.headers) {
@@ -68,9 +72,15 @@ impl Cache {
             policy::Answered { status: entry.head.status, headers: &merged, at: answered.answered_at };
         let rule = &exchange.rule;
         let overrides = rule.overrides(entry.head.status, &merged);
-        let Ok(storable) = policy::may_store(asked, after, &rule.policy, overrides) else {
-            self.inner.store.remove_entry(&entry);
-            return;
+        let storable = match policy::may_store(asked, after, &rule.policy, overrides) {
+            Ok(storable) => storable,
+            // What one client says of its request is no reason to take the object from the others.
+            Err(why) => {
+                if why.is_said_by_the_answer() {
+                    self.inner.store.remove_entry(&entry);
+                }
+                return;
+            }
         };
         let fields = fields::stored(&merged, &storable.excluded);
         let lifetime = std::time::Duration::from_secs(u64::from(storable.freshness.lifetime));
@@ -79,6 +89,29 @@ impl Cache {
         let head = entry.head.confirmed(answered, fields, Some(storable.freshness), wish);
         self.inner.store.replace_head(&entry, head);
     }
+}
+
+/// Where the origin is told the client's `Host`, it names its URLs by that: those are the target's origin's.
+fn as_targets<'a>(exchange: &Exchange<'_>, headers: &'a HeaderMap) -> Cow<'a, HeaderMap> {
+    let named = exchange.manners.host.as_ref().and_then(|host| host.to_str().ok());
+    let Some(named) = named else { return Cow::Borrowed(headers) };
+    let ours = |line: &HeaderValue| {
+        let (_, rest) = line.to_str().ok()?.split_once("://")?;
+        let path = rest
+            .get(..named.len())
+            .filter(|host| host.eq_ignore_ascii_case(named))
+            .map(|_| &rest[named.len()..])?;
+        let is_whole = path.is_empty() || path.starts_with(['/', '?', '#']);
+        let url = exchange.target.url.join(if path.starts_with('/') { path } else { "/" }).ok()?;
+        HeaderValue::try_from(url.as_str()).ok().filter(|_| is_whole)
+    };
+    let mut headers = headers.clone();
+    for name in [LOCATION, CONTENT_LOCATION] {
+        for line in headers.get_all(&name).iter().filter_map(ours).collect::<Vec<_>>() {
+            headers.append(&name, line);
+        }
+    }
+    Cow::Owned(headers)
 }
 
 /// Whether the answer to a HEAD is about the stored object.

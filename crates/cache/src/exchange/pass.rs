@@ -6,44 +6,23 @@
 
 use std::sync::Arc;
 
-use http::header::{CONTENT_LENGTH, FORWARDED};
+use http::header::{CONTENT_LENGTH, CONTENT_RANGE};
 use http::{HeaderMap, HeaderName, Method, StatusCode};
 use protocols::http::conditional::{Conditions, Validators, Verdict};
+use protocols::http::range::ContentRange;
 use store::{Access, BodySpec};
 use tokio::sync::oneshot;
 
 use super::fill::is_empty;
-use super::{Exchange, answering};
+use super::{Exchange, answering, unkeyed};
 use crate::fill::{
-    Asking, Grower, Growing, LiveFill, Response, Segment, Turn, declared_length, draining, promised,
+    Asking, Grower, Growing, LiveFill, Response, Segment, Turn, declared_length, draining, is_in_parts,
+    promised,
 };
 use crate::head::{Head, Terms, Wish};
 use crate::payload::Direct;
 use crate::policy::{self, Storable, fields};
 use crate::{Answer, Cache, Error, OriginRequest, Outcome, Payload, Purpose, RequestBody, Source};
-
-/// Fields by which one client could make the origin answer others differently without `Vary` saying so: they are not
-/// sent where the answer may be shared.
-const UNKEYED: [HeaderName; 18] = [
-    FORWARDED,
-    HeaderName::from_static("x-forwarded-for"),
-    HeaderName::from_static("x-forwarded-host"),
-    HeaderName::from_static("x-forwarded-port"),
-    HeaderName::from_static("x-forwarded-prefix"),
-    HeaderName::from_static("x-forwarded-proto"),
-    HeaderName::from_static("x-forwarded-scheme"),
-    HeaderName::from_static("x-forwarded-server"),
-    HeaderName::from_static("x-forwarded-ssl"),
-    HeaderName::from_static("x-host"),
-    HeaderName::from_static("x-http-host-override"),
-    HeaderName::from_static("x-http-method"),
-    HeaderName::from_static("x-http-method-override"),
-    HeaderName::from_static("x-method-override"),
-    HeaderName::from_static("x-original-host"),
-    HeaderName::from_static("x-original-url"),
-    HeaderName::from_static("x-real-ip"),
-    HeaderName::from_static("x-rewrite-url"),
-];
 
 /// What is held while bytes pass.
 struct Ticket {
@@ -57,7 +36,7 @@ pub(super) fn shared_fields(exchange: &Exchange<'_>) -> HeaderMap {
     for (name, value) in exchange.headers {
         let passes = match &exchange.rule.forward {
             Some(names) => names.contains(name),
-            None => !UNKEYED.contains(name),
+            None => !unkeyed::is(name),
         };
         if passes {
             fields.append(name, value.clone());
@@ -75,10 +54,12 @@ impl Cache {
         reason: &'static str,
     ) -> Result<Answer, Error> {
         let ticket = self.ticket().await?;
+        // The answer to a HEAD freshens what everybody gets.
+        let is_shared = *exchange.method == Method::HEAD;
         let request = OriginRequest {
             method: exchange.method.clone(),
             url: exchange.target.url.clone(),
-            headers: exchange.headers.clone(),
+            headers: if is_shared { shared_fields(exchange) } else { exchange.headers.clone() },
             credentials: exchange.target.credentials.clone(),
             purpose: Purpose::Exchange(exchange.manners.clone()),
         };
@@ -118,7 +99,7 @@ impl Cache {
         request: &OriginRequest,
         response: &Response,
     ) -> Option<Storable> {
-        if *exchange.method != Method::POST {
+        if *exchange.method != Method::POST || exchange.headers.keys().any(is_strange) {
             return None;
         }
         let OriginRequest { method, url, headers, .. } = request;
@@ -169,8 +150,14 @@ impl Cache {
         let asking =
             Asking { request: OriginRequest { method: Method::GET, ..request }, name: Arc::clone(name) };
         let (tell, _nobody) = oneshot::channel();
-        let grower =
-            Grower { inner: Arc::clone(&self.inner), asking, expected: None, tell, live: ticket.live };
+        let grower = Grower {
+            inner: Arc::clone(&self.inner),
+            asking,
+            expected: None,
+            tell,
+            own: HeaderMap::new(),
+            live: ticket.live,
+        };
         let turn = ticket.turn;
         tokio::spawn(async move {
             grower.grow(growing, None).await;
@@ -186,6 +173,11 @@ impl Cache {
     }
 }
 
+/// Whether a field, which no key holds, could have made the answer another one for others.
+fn is_strange(name: &HeaderName) -> bool {
+    unkeyed::is(name) && !unkeyed::is_ours(name)
+}
+
 fn passed(
     exchange: &Exchange<'_>,
     response: Response,
@@ -194,6 +186,7 @@ fn passed(
 ) -> Result<Answer, Error> {
     let length = declared_length(&response.answer.headers)?;
     let origin_status = response.answer.status;
+    check_part(&response)?;
     let verdict = verdict(exchange, &response);
     let mut headers = response.answer.headers;
     headers.remove(CONTENT_LENGTH);
@@ -225,6 +218,20 @@ fn passed(
         origin_status: Some(origin_status),
         key: exchange.target.key,
     })
+}
+
+/// A part whose length is not that of its range would be put together wrongly by whoever gets it.
+fn check_part(response: &Response) -> Result<(), Error> {
+    let headers = &response.answer.headers;
+    let field = headers.get(CONTENT_RANGE).and_then(|value| ContentRange::parse(value.as_bytes()));
+    let Some((first, last)) = field.and_then(|field| field.range) else { return Ok(()) };
+    let declared = declared_length(headers)?;
+    let is_other = declared.is_some_and(|length| last.checked_sub(first) != length.checked_sub(1));
+    if response.answer.status != StatusCode::PARTIAL_CONTENT || is_in_parts(headers) || !is_other {
+        return Ok(());
+    }
+    let detail = "The origin sent a range of another length than it says.";
+    Err(Error::new(crate::Kind::OriginBroken, detail))
 }
 
 /// What the client's conditions make of an answer that was asked for without them.

@@ -18,14 +18,16 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::header::{IF_RANGE, RANGE};
 use http::{HeaderMap, HeaderValue, StatusCode};
-use protocols::http::range::RangeSpec;
+use protocols::http::range::{RangeSet, RangeSpec};
 use store::{Body, BodyReader, Chunk, Entry, Failure, PieceClaim, Ranged};
 
 use super::{Exchange, Setback, answering, fill};
 use crate::answer::{Choice, Provenance, Selection};
 use crate::cache::Inner;
 use crate::fill::{Asking, draining, rest};
-use crate::{Answer, Cache, Error, Http, Kind, OriginBody, Payload, RangeFill, Source};
+use crate::{
+    Answer, Cache, Error, Http, Kind, OriginBody, OriginRequest, Payload, RangeFill, Rule, Source, policy,
+};
 
 /// Most pieces that one run claims at once; the others follow when these are there.
 const RUN: usize = 16;
@@ -39,6 +41,7 @@ pub(crate) struct Fetcher {
     inner: Arc<Inner>,
     entry: Arc<Entry<Http>>,
     asking: Asking,
+    rule: Arc<Rule>,
 }
 
 /// A reader that sees to it that what it waits for is fetched.
@@ -63,11 +66,7 @@ impl Cache {
         let Choice::Selected(selection) = answering::choose(&request, entry) else {
             return Err(Setback::Pass("range"));
         };
-        let fetcher = Fetcher {
-            inner: Arc::clone(&self.inner),
-            entry: Arc::clone(entry),
-            asking: fill::asking(exchange),
-        };
+        let fetcher = Fetcher::new(&self.inner, entry, &fill::asking(exchange), exchange.rule);
         let was_there = match &selection {
             Selection::Part(range) => entry.body.gaps(range.clone()).is_empty(),
             Selection::Whole => false,
@@ -108,7 +107,7 @@ impl Cache {
             return None;
         }
         let piece = self.inner.settings.piece;
-        let range = answering::wanted(exchange).range?;
+        let range = RangeSet::from_headers(exchange.headers)?;
         let first = range.specs.first()?;
         Some(match *first {
             RangeSpec::From { first, last } => {
@@ -124,8 +123,14 @@ impl Cache {
 }
 
 impl Fetcher {
-    pub(super) fn new(inner: &Arc<Inner>, entry: &Arc<Entry<Http>>, asking: &Asking) -> Self {
-        Self { inner: Arc::clone(inner), entry: Arc::clone(entry), asking: asking.clone() }
+    pub(super) fn new(
+        inner: &Arc<Inner>,
+        entry: &Arc<Entry<Http>>,
+        asking: &Asking,
+        rule: &Arc<Rule>,
+    ) -> Self {
+        let (inner, entry, rule) = (Arc::clone(inner), Arc::clone(entry), Arc::clone(rule));
+        Self { inner, entry, asking: asking.clone(), rule }
     }
 
     fn claims(&self, range: Range<u64>) -> Vec<PieceClaim> {
@@ -226,11 +231,29 @@ impl Fetcher {
             Ok(_) => {}
             Err(unfit) => return Err(self.changed(&unfit.into_error().detail)),
         }
-        self.take(answer.body, run).await
+        if let Some(why) = self.forbidden(&answer.headers) {
+            return Err(self.changed(&format!("it may not be stored any more ({})", why.as_str())));
+        }
+        self.take(answer.body, range.start, run).await
     }
 
-    /// Writes the bytes of an answer into the pieces that it was asked for.
-    pub(super) async fn take(&self, mut body: OriginBody, run: Vec<PieceClaim>) -> Result<(), Error> {
+    /// Why a later part, by what it says itself, is for nobody but whoever asked.
+    fn forbidden(&self, headers: &HeaderMap) -> Option<policy::Unstorable> {
+        let OriginRequest { method, url, headers: asked, .. } = &self.asking.request;
+        let asked = policy::Asked { method, url, headers: asked };
+        let answered = policy::Answered { status: StatusCode::OK, headers, at: self.inner.clock.now() };
+        let overrides = self.rule.overrides(StatusCode::OK, headers);
+        let why = policy::may_store(asked, answered, &self.rule.policy, overrides).err()?;
+        why.is_prohibition().then_some(why)
+    }
+
+    /// Writes the bytes of an answer, which begin at `at`, into those of its pieces that are claimed, in their order.
+    pub(super) async fn take(
+        &self,
+        mut body: OriginBody,
+        mut at: u64,
+        run: Vec<PieceClaim>,
+    ) -> Result<(), Error> {
         let mut left = Bytes::new();
         for claim in run {
             let refused = |refused| crate::fill::store_error(&self.inner, &refused);
@@ -248,8 +271,14 @@ impl Fetcher {
                     left = bytes;
                     continue;
                 }
-                let length = (end - piece.position()).min(left.len() as u64);
+                // Somebody else fetches what is before it.
+                let ahead = piece.position().saturating_sub(at);
+                let length = if ahead > 0 { ahead } else { end - at }.min(left.len() as u64);
                 let bytes = left.split_to(usize::try_from(length).unwrap_or(left.len()));
+                at += length;
+                if ahead > 0 {
+                    continue;
+                }
                 piece.write(bytes).await.map_err(|failure| Error::from_failure(&failure))?;
             }
             piece.finish().await.map_err(|failure| Error::from_failure(&failure))?;

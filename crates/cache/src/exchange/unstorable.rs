@@ -1,7 +1,8 @@
 //! [`Unstorables`]: keys whose last answer could not be stored. Nobody waits for their flights: what comes would answer one
 //! request only, and the others would ask one after the other.
 //!
-//! A short memory, bounded in number and time; the oldest goes first. It never keeps an answer from being stored.
+//! Nor are pieces asked for when only a range is wanted of them. A short memory, bounded in number and time; the oldest
+//! goes first. It never keeps a whole answer from being stored.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;

@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use super::draining;
+use crate::Error;
+
 /// How long stopped fills may take to say so to their followers.
 const FAREWELL: Duration = Duration::from_secs(2);
 
@@ -59,6 +62,17 @@ impl Live {
 }
 
 impl LiveFill {
+    /// What `work` comes to, unless fills must stop before.
+    pub(crate) async fn unless_stopped<T>(
+        &self,
+        work: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        tokio::select! {
+            result = work => result,
+            () = self.stopped() => Err(draining()),
+        }
+    }
+
     /// Resolves when fills must stop.
     pub(crate) async fn stopped(&self) {
         // Without a sender the cache is gone, and with it everybody who could follow.

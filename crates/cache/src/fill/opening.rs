@@ -57,8 +57,9 @@ pub(crate) struct Response {
 
 impl Response {
     pub(crate) const fn answered(&self) -> Answered<'_> {
-        let OriginResponse { status, headers, .. } = &self.answer;
-        Answered { status: *status, headers, asked_at: self.asked_at, answered_at: self.answered_at }
+        let OriginResponse { status, headers, reach, .. } = &self.answer;
+        let (asked_at, answered_at) = (self.asked_at, self.answered_at);
+        Answered { status: *status, headers, asked_at, answered_at, reach: *reach }
     }
 
     /// The fields of the fetch door's object that are kept, and what sites and proxies may make of it.

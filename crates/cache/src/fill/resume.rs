@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use protocols::http::conditional::Validators;
 use protocols::http::range::ContentRange;
 
+use crate::fill::declared_length;
 use crate::fill::opening::status_error;
 use crate::fill::pauses::Pauses;
 use crate::fill::transfer::{Cut, Segment, Sink, Transfer};
@@ -156,7 +157,12 @@ pub(crate) fn rest(head: &Head, first: u64, known: Option<u64>, answer: &HeaderM
     if last >= total {
         return Err(lie("a range that goes beyond the object's end"));
     }
-    Ok(Rest { total, length: last - first + 1 })
+    let length = last - first + 1;
+    let has_length = declared_length(answer).is_ok_and(|declared| declared.is_none_or(|it| it == length));
+    if is_in_parts(answer) || !has_length {
+        return Err(lie("a range of another length than it says"));
+    }
+    Ok(Rest { total, length })
 }
 
 /// A 206 to `If-Range` need not repeat `Last-Modified`, but must repeat `ETag`.
@@ -164,6 +170,13 @@ fn is_same_part(head: &Head, answer: &HeaderMap) -> bool {
     is_same(head, answer, &ETAG)
         && is_same(head, answer, &CONTENT_ENCODING)
         && (!answer.contains_key(LAST_MODIFIED) || is_same(head, answer, &LAST_MODIFIED))
+}
+
+/// Several ranges with boundaries between them (RFC 9110 section 14.6), which nobody asked for.
+pub(crate) fn is_in_parts(answer: &HeaderMap) -> bool {
+    const IN_PARTS: &[u8] = b"multipart/byteranges";
+    let content = answer.get(CONTENT_TYPE).map_or(&[][..], |value| value.as_bytes().trim_ascii_start());
+    content.get(..IN_PARTS.len()).is_some_and(|start| start.eq_ignore_ascii_case(IN_PARTS))
 }
 
 fn is_same(head: &Head, answer: &HeaderMap, name: &HeaderName) -> bool {

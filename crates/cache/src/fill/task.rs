@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::HeaderMap;
 use http::header::CONTENT_LENGTH;
 use protocols::http::digest::{REPR_DIGEST, sha256};
-use store::{BodySpec, Claim, Digest, Entry, Failure, Fill, Refused};
+use store::{Blame, BodySpec, Claim, Digest, Entry, Failure, Fill, Refused};
 use tokio::sync::oneshot;
 
 use crate::cache::Inner;
@@ -14,7 +14,7 @@ use crate::fill::live::LiveFill;
 use crate::fill::opening::{Asking, Opened, Response, open};
 use crate::fill::part::Left;
 use crate::fill::transfer::{Cut, Segment, Transfer};
-use crate::fill::{Denied, Verdict, draining};
+use crate::fill::{Denied, Given, Verdict, draining};
 use crate::head::{Head, Wish};
 use crate::lookup::mismatch;
 use crate::metrics::{Counted, FillResult};
@@ -54,7 +54,7 @@ pub(crate) struct Growing {
 impl Job {
     pub(crate) async fn run(self, claim: Claim<Http>) {
         let scheduled = Counted::new(&self.inner.metrics.scheduled);
-        let turn = match self.unless_stopped(self.inner.turns.take()).await {
+        let turn = match self.live.unless_stopped(self.inner.turns.take()).await {
             Ok(turn) => turn,
             Err(error) => return self.refuse(claim, error, None),
         };
@@ -70,7 +70,7 @@ impl Job {
     }
 
     async fn open(&self, claim: Claim<Http>) -> Opening {
-        let rest = match self.unless_stopped(self.open_rest(&claim)).await {
+        let rest = match self.live.unless_stopped(self.open_rest(&claim)).await {
             Ok(Left::Nothing) => return self.open_object(claim).await,
             Ok(Left::Whole(response)) => return Opening::Object(claim, response),
             Ok(Left::Rest(rest)) => rest,
@@ -88,7 +88,7 @@ impl Job {
         let previous = claim.previous().filter(|entry| entry.head.is_object());
         let mut basis = revalidate::basis(previous, self.expected);
         loop {
-            match self.unless_stopped(open(&self.inner, &self.asking, basis.take())).await {
+            match self.live.unless_stopped(open(&self.inner, &self.asking, basis.take())).await {
                 Ok(Opened::Object(response)) => return Opening::Object(claim, Box::new(response)),
                 Ok(Opened::Confirmed(entry, response)) => {
                     let (fields, freshness) = response.object_after(&self.asking, &entry.head);
@@ -101,13 +101,6 @@ impl Job {
                 }
                 Err(error) => return Opening::Refused(claim, error),
             }
-        }
-    }
-
-    async fn unless_stopped<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-        tokio::select! {
-            result = work => result,
-            () = self.live.stopped() => Err(draining()),
         }
     }
 
@@ -133,20 +126,20 @@ impl Job {
 
     async fn grow(self, growing: Growing, replaced: Option<Digest>) {
         let Self { inner, asking, expected, tell, live, .. } = self;
-        Grower { inner, asking, expected, tell, live }.grow(growing, replaced).await;
+        Grower { inner, asking, expected, tell, own: HeaderMap::new(), live }.grow(growing, replaced).await;
     }
 
     fn confirmed(self, entry: Arc<Entry<Http>>) {
         entry.head.complete(&entry.body);
         self.inner.negatives.forget(entry.key);
         self.inner.metrics.ended(FillResult::Revalidated);
-        let _ = self.tell.send(Ok(entry));
+        let _ = self.tell.send(Ok(entry.into()));
     }
 
     /// Remembered before the flight ends, so that nobody slips in between and asks the origin again. An `unstored`
     /// answer goes to the request that started the fill; the others who wait make do with the refusal.
     fn refuse(self, claim: Claim<Http>, error: Error, unstored: Option<Box<Response>>) {
-        tracing::info!(name = %self.asking.name, %error, "no object from the origin");
+        tracing::info!(name = %self.asking.name, %error, "{}", refused_by(error.kind));
         let refusal = Refusal::new(error);
         self.inner.negatives.remember(claim.key(), &refusal, self.inner.clock.now());
         self.inner.metrics.ended(FillResult::Refused);
@@ -157,6 +150,15 @@ impl Job {
     pub(super) fn wish(&self) -> Wish {
         let keep_until = self.inner.clock.now().after(self.keep);
         Wish { keep_until, stale_for: self.inner.settings.stale_if_error }
+    }
+}
+
+/// For the log: who did not do their part.
+fn refused_by(kind: Kind) -> &'static str {
+    match kind.blame() {
+        _ if kind.is_unstorable() => "the store does not take the object",
+        Blame::Origin => "no object from the origin",
+        Blame::Us | Blame::Client => "the object was not fetched",
     }
 }
 
@@ -172,10 +174,17 @@ pub(crate) fn store_error(inner: &Inner, refused: &Refused) -> Error {
         Refused::Disk(failure) => return Error::new(Kind::DiskError, Arc::clone(&failure.detail)),
     };
     let store::Usage { entries, fills, .. } = inner.reader.usage();
+    let pinned = match inner.metrics.pins.get() {
+        0 => String::new(),
+        pins => format!(
+            "; pinned objects are not evicted (pins in force: {pins}): `standpipe pins` lists them, `standpipe unpin ID` \
+             ends one"
+        ),
+    };
     let detail = format!(
         "The store has no room for {wanted} bytes: {used} of its {quota} bytes are taken, by {entries} objects, \
          {fills} of which are still coming, and by what was deleted or has failed until nobody reads it any more; \
-         delete objects or raise `store.quota`."
+         delete objects or raise `store.quota`{pinned}."
     );
     Error::new(Kind::NoSpace, detail)
 }
@@ -187,6 +196,8 @@ pub(crate) struct Grower {
     /// The digest that the request demands which started the fill.
     pub(crate) expected: Option<Digest>,
     pub(crate) tell: oneshot::Sender<Verdict>,
+    /// What only that request gets.
+    pub(crate) own: HeaderMap,
     pub(crate) live: LiveFill,
 }
 
@@ -195,7 +206,7 @@ impl Grower {
         let Growing { entry, mut fill, segment, total } = growing;
         self.inner.negatives.forget(entry.key);
         // Nobody listens when the client has left; the fill goes on.
-        let _ = self.tell.send(Ok(Arc::clone(&entry)));
+        let _ = self.tell.send(Ok(Given { entry: Arc::clone(&entry), own: self.own }));
         let _filling = Counted::new(&self.inner.metrics.filling);
         let mut transfer = Transfer::new(&self.inner, &self.asking, &entry.head, &mut fill, total);
         let transferred = tokio::select! {
@@ -249,7 +260,8 @@ impl Ending<'_> {
                 self.inner.metrics.ended(FillResult::Complete);
             }
             (Err(failure), _) => {
-                tracing::warn!(%name, %failure, "transfer from the origin broke");
+                let at = if failure.blame == Blame::Us { "here" } else { "at the origin" };
+                tracing::warn!(%name, %failure, "the transfer broke off {at}");
                 self.inner.metrics.ended(FillResult::Failed);
                 self.remember_unstorable(&failure);
             }

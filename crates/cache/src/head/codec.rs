@@ -13,14 +13,14 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Buf as _, Bytes};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use protocols::http::date;
 
 use super::{Confirmation, Facts, Head};
-use crate::Timestamp;
 use crate::exchange::{Selecting, Variants};
 use crate::policy::Freshness;
+use crate::{NamedBy, Timestamp, varint};
 
 /// An object with status 200 and nothing that RFC 9111 asks for.
 const PLAIN: u8 = 1;
@@ -32,6 +32,8 @@ const FRESHNESS: u8 = 2;
 const SELECTING: u8 = 4;
 const VARIANTS: u8 = 8;
 const MARKED: u8 = 16;
+/// Only for requests to origins that the operator has named.
+const FOR_OPERATOR: u8 = 32;
 
 /// Forms of a value.
 const TEXT: u64 = 0;
@@ -212,17 +214,17 @@ pub(super) fn encode(head: &Head, into: &mut Vec<u8>) {
         Confirmation::NotModified => 1,
         Confirmation::Continued => 2,
     });
-    put_number(facts.validated_at.0, into);
-    put_number(u64::try_from(facts.initial_age.as_millis()).unwrap_or(u64::MAX), into);
-    put_number(facts.keep_until, into);
-    put_number(facts.stale_for, into);
-    put_number((head.headers.len() + head.of_site.len()) as u64, into);
+    varint::put(facts.validated_at.0, into);
+    varint::put(u64::try_from(facts.initial_age.as_millis()).unwrap_or(u64::MAX), into);
+    varint::put(facts.keep_until, into);
+    varint::put(facts.stale_for, into);
+    varint::put((head.headers.len() + head.of_site.len()) as u64, into);
     for (name, value) in head.headers.iter().chain(&head.of_site) {
         put_name(name.as_str(), into);
         put_value(value.as_bytes(), into);
     }
     if follows & STATUS != 0 {
-        put_number(u64::from(facts.status.as_u16()), into);
+        varint::put(u64::from(facts.status.as_u16()), into);
     }
     if let Some(freshness) = &facts.freshness {
         freshness.encode(into);
@@ -242,6 +244,7 @@ fn follows(facts: &Facts) -> u8 {
         | flag(facts.selecting.is_some(), SELECTING)
         | flag(facts.variants.is_some(), VARIANTS)
         | flag(facts.is_marked, MARKED)
+        | flag(facts.reach == NamedBy::Operator, FOR_OPERATOR)
 }
 
 /// The head that was encoded so; `None` when the bytes make no sense or come from a later version.
@@ -270,6 +273,7 @@ pub(super) fn decode(bytes: &[u8]) -> Option<Head> {
         keep_until: input.number()?,
         stale_for: input.number()?,
         is_marked: follows & MARKED != 0,
+        reach: if follows & FOR_OPERATOR == 0 { NamedBy::Client } else { NamedBy::Operator },
     };
     let count = input.number()?;
     if count > input.0.len() as u64 / LEAST_FIELD {
@@ -296,27 +300,19 @@ pub(super) fn decode(bytes: &[u8]) -> Option<Head> {
     rest.is_empty().then(|| Head::new(headers, facts))
 }
 
-fn put_number(mut number: u64, into: &mut Vec<u8>) {
-    while number >= 0x80 {
-        into.push(number as u8 | 0x80);
-        number >>= 7;
-    }
-    into.push(number as u8);
-}
-
 fn put_name(name: &str, into: &mut Vec<u8>) {
     match NAMES.iter().position(|known| *known == name) {
-        Some(place) => put_number(place as u64 + 1, into),
+        Some(place) => varint::put(place as u64 + 1, into),
         None => {
-            put_number(0, into);
-            put_number(name.len() as u64, into);
+            varint::put(0, into);
+            varint::put(name.len() as u64, into);
             into.extend_from_slice(name.as_bytes());
         }
     }
 }
 
 fn put_value(value: &[u8], into: &mut Vec<u8>) {
-    let mut put = |payload: u64, form: u64| put_number(payload << 2 | form, into);
+    let mut put = |payload: u64, form: u64| varint::put(payload << 2 | form, into);
     if let Some(place) = VALUES.iter().position(|known| known.as_bytes() == value) {
         return put(place as u64, KNOWN);
     }
@@ -346,19 +342,11 @@ impl Input {
     }
 
     fn number(&mut self) -> Option<u64> {
-        let mut number = 0;
-        for shift in (0..64).step_by(7) {
-            let byte = self.byte()?;
-            let bits = u64::from(byte & 0x7f);
-            if bits << shift >> shift != bits {
-                return None;
-            }
-            number |= bits << shift;
-            if byte < 0x80 {
-                return Some(number);
-            }
-        }
-        None
+        let mut rest = &self.0[..];
+        let number = varint::take(&mut rest)?;
+        let read = self.0.len() - rest.len();
+        self.0.advance(read);
+        Some(number)
     }
 
     fn name(&mut self) -> Option<HeaderName> {

@@ -78,8 +78,13 @@ mod tests {
         }
         let now = Timestamp(0);
         let wish = Wish { keep_until: now, stale_for: std::time::Duration::ZERO };
-        let answered =
-            Answered { status: http::StatusCode::OK, headers: &headers, asked_at: now, answered_at: now };
+        let answered = Answered {
+            status: http::StatusCode::OK,
+            headers: &headers,
+            asked_at: now,
+            answered_at: now,
+            reach: crate::NamedBy::Client,
+        };
         Head::sent(answered, headers.clone(), Terms::default(), wish)
     }
 

@@ -14,6 +14,8 @@ use std::time::Duration;
 
 use http::HeaderName;
 
+use crate::varint;
+
 /// What a response says about its freshness. Times in seconds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Freshness {
@@ -149,17 +151,17 @@ impl Freshness {
             | u64::from(self.stale_if_error.is_some()) << STALE_IF_ERROR_AT
             | u64::from(!self.unvalidated.is_empty()) << UNVALIDATED_AT
             | u64::from(self.demands.0) << DEMANDS_AT;
-        put_number(bits, into);
-        put_number(self.lifetime.into(), into);
-        put_number(self.stale_while_revalidate.into(), into);
+        varint::put(bits, into);
+        varint::put(self.lifetime.into(), into);
+        varint::put(self.stale_while_revalidate.into(), into);
         if let Some(seconds) = self.stale_if_error {
-            put_number(seconds.into(), into);
+            varint::put(seconds.into(), into);
         }
         if !self.unvalidated.is_empty() {
-            put_number(self.unvalidated.len() as u64, into);
+            varint::put(self.unvalidated.len() as u64, into);
         }
         for name in &self.unvalidated {
-            put_number(name.as_str().len() as u64, into);
+            varint::put(name.as_str().len() as u64, into);
             into.extend_from_slice(name.as_str().as_bytes());
         }
     }
@@ -167,7 +169,7 @@ impl Freshness {
     /// Reads what [`Self::encode`] wrote and leaves what stands behind it; `None` when the bytes make no sense or come
     /// from a later version.
     pub fn decode(input: &mut &[u8]) -> Option<Self> {
-        let bits = number(input)?;
+        let bits = varint::take(input)?;
         let has = |place: u32| bits >> place & 1 != 0;
         let basis = *BASES.get((bits & 0xf) as usize)?;
         let demands =
@@ -187,43 +189,18 @@ impl Freshness {
     }
 }
 
-fn put_number(mut number: u64, into: &mut Vec<u8>) {
-    while number >= 0x80 {
-        into.push(number as u8 | 0x80);
-        number >>= 7;
-    }
-    into.push(number as u8);
-}
-
-fn number(input: &mut &[u8]) -> Option<u64> {
-    let mut number = 0;
-    for shift in (0..64).step_by(7) {
-        let (byte, rest) = input.split_first()?;
-        *input = rest;
-        let bits = u64::from(byte & 0x7f);
-        if bits << shift >> shift != bits {
-            return None;
-        }
-        number |= bits << shift;
-        if *byte < 0x80 {
-            return Some(number);
-        }
-    }
-    None
-}
-
 fn seconds(input: &mut &[u8]) -> Option<u32> {
-    u32::try_from(number(input)?).ok()
+    u32::try_from(varint::take(input)?).ok()
 }
 
 fn names(input: &mut &[u8]) -> Option<Box<[HeaderName]>> {
-    let count = usize::try_from(number(input)?).ok()?;
+    let count = usize::try_from(varint::take(input)?).ok()?;
     // A name takes two bytes: what claims more names than there can be is not believed.
     if count == 0 || count > input.len() / 2 {
         return None;
     }
     let name = |_| {
-        let length = usize::try_from(number(input)?).ok()?;
+        let length = usize::try_from(varint::take(input)?).ok()?;
         let (name, rest) = input.split_at_checked(length)?;
         *input = rest;
         HeaderName::from_bytes(name).ok()

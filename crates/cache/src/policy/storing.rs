@@ -105,6 +105,20 @@ pub enum Unstorable {
 }
 
 impl Unstorable {
+    /// Whether the answer says so itself, whoever asked.
+    pub const fn is_said_by_the_answer(self) -> bool {
+        self.is_prohibition()
+            || matches!(
+                self,
+                Self::NotUnderstood | Self::StatusNeedsFreshness | Self::NoFreshness | Self::NoValidator
+            )
+    }
+
+    /// Whether the answer forbids that others get it.
+    pub const fn is_prohibition(self) -> bool {
+        matches!(self, Self::NoStore | Self::Private | Self::VaryAny | Self::SetCookie)
+    }
+
     /// Lower-case word for logs, metrics and explanations.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -58,7 +58,7 @@ async fn without_room_the_object_is_streamed_and_stored_as_soon_as_there_is_room
     let other = || get_url("http://origin.example/other");
     let full = bed.get(other()).await;
     assert_eq!((passed(&full), full.body()), (("bypass", "no_space"), &content(50)[..]));
-    bed.cache.delete(&get().target.key).await;
+    bed.cache.delete(&get().target).await;
     bed.quiet().await;
     bed.cache.inner.store.settle().await;
     assert_eq!(bed.get(other()).await.how(), ("miss", "absent"));

@@ -137,7 +137,7 @@ async fn a_digest_that_the_origin_promises_is_kept_or_nothing_is_stored() {
         let (bed, body) = (Bed::with(Settings { take_overs: 0, ..Settings::default() }), content(length));
         bed.origin.then(Reply::whole(&body).field("repr-digest", &promise(&Digest::of(&body))));
         assert_eq!(bed.get(get()).await.body(), body);
-        bed.cache.delete(&get().target.key).await;
+        bed.cache.delete(&get().target).await;
 
         bed.origin.then(Reply::whole(&body).field("repr-digest", &promise(&wrong())));
         let reason = match bed.cache.answer(get()).await {

@@ -270,9 +270,9 @@ async fn deletion_takes_the_object_and_the_refusal_and_those_who_read_go_on() {
     bed.origin.then(reply.field("content-length", "4"));
     body.send(Ok("bo".into())).expect("taken");
     let mut reading = bed.cache.answer(get()).await.expect("a head");
-    let key = get().target.key;
-    assert!(bed.cache.delete(&key).await);
-    assert!(!bed.cache.delete(&key).await);
+    let target = get().target;
+    assert!(bed.cache.delete(&target).await);
+    assert!(!bed.cache.delete(&target).await);
     body.send(Ok("dy".into())).expect("taken");
     drop(body);
     assert_eq!(collect(&mut reading.payload).await.expect("the end"), b"body");
@@ -280,7 +280,7 @@ async fn deletion_takes_the_object_and_the_refusal_and_those_who_read_go_on() {
     bed.origin.then(Reply::status(404));
     bed.origin.then(Reply::whole(b"new"));
     bed.cache.answer(get()).await.err().expect("no object");
-    bed.cache.delete(&key).await;
+    bed.cache.delete(&target).await;
     assert_eq!(bed.get(get()).await.body(), b"new");
     bed.quiet().await;
 }

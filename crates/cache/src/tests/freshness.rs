@@ -109,7 +109,7 @@ async fn an_object_deleted_during_its_revalidation_is_fetched_anew() {
     bed.origin.then(Reply::whole(b"new"));
     let waiting = bed.spawn(ttl(SECOND));
     settle().await;
-    assert!(bed.cache.delete(&get().target.key).await);
+    assert!(bed.cache.delete(&get().target).await);
     drop(open);
     let full = Full::of(waiting.await.expect("no panic").expect("an answer")).await;
     assert_eq!(full.body(), b"new");

@@ -22,7 +22,7 @@ async fn without_room_the_refusal_says_what_fills_the_store_and_what_to_do() {
     for part in ["50 bytes", "60 of its 100 bytes", "1 objects", "store.quota", "delete"] {
         assert!(error.detail.contains(part), "{part}: {}", error.detail);
     }
-    bed.cache.delete(&get().target.key).await;
+    bed.cache.delete(&get().target).await;
     bed.cache.inner.store.settle().await;
     assert_eq!(bed.get(other()).await.body(), content(50), "room is used as soon as it is there");
     bed.quiet().await;
@@ -35,7 +35,7 @@ async fn bytes_that_are_only_read_any_more_are_said_to_be() {
     bed.origin.then(Reply::whole(&content(70)));
     let reading = bed.cache.answer(get()).await.expect("an answer");
     bed.quiet().await;
-    bed.cache.delete(&get().target.key).await;
+    bed.cache.delete(&get().target).await;
     bed.origin.then(Reply::whole(&content(50)));
     let error =
         refusal(&bed, Request { when_full: WhenFull::Refuse, ..get_url("http://origin.example/other") })

@@ -12,7 +12,7 @@ use http_body::Frame;
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::{Error, Kind, Origin, OriginRequest, OriginResponse, RequestBody};
+use crate::{Error, Kind, NamedBy, Origin, OriginRequest, OriginResponse, RequestBody};
 
 type Handler = dyn Fn(&OriginRequest) -> Reply + Send + Sync;
 
@@ -63,7 +63,13 @@ impl Origin for Scripted {
             }
             assert!(!reply.panics, "the origin was told to panic");
             let (status, headers, body) = reply.answer?;
-            Ok(OriginResponse { status, headers, body: Box::pin(ChannelBody(body)), url })
+            Ok(OriginResponse {
+                status,
+                headers,
+                body: Box::pin(ChannelBody(body)),
+                url,
+                reach: NamedBy::Client,
+            })
         })
     }
 }

@@ -81,8 +81,8 @@ async fn cold_objects_are_swept_and_deleted() {
     assert_eq!(bed.cache.reader().usage().entries, 0);
 
     let (bed, _) = restarted(Reply::whole(b"x")).await;
-    assert!(bed.cache.delete(&get().target.key).await);
-    assert!(!bed.cache.delete(&get().target.key).await);
+    assert!(bed.cache.delete(&get().target).await);
+    assert!(!bed.cache.delete(&get().target).await);
 }
 
 #[tokio::test]

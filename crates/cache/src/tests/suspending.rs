@@ -254,7 +254,7 @@ async fn bytes_of_an_object_that_changed_are_not_kept() {
 #[tokio::test(start_paused = true)]
 async fn deletion_forgets_what_is_left_as_well() {
     let bed = halfway().await;
-    bed.cache.delete(&get().target.key).await;
+    bed.cache.delete(&get().target).await;
     bed.cache.inner.store.settle().await;
     assert_eq!(bed.cache.reader().usage().used, 0);
     bed.origin.then(Reply::whole(b"fresh"));

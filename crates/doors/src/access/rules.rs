@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Guard};
 use http::{HeaderMap, Method};
+use percent_encoding::percent_decode_str;
 
 use super::client::client;
 use super::network::{InvalidNetwork, Network, unmapped};
@@ -197,28 +198,44 @@ impl Rule {
         self.verdict == Verdict::Deny || !NAMED_ONLY.contains(&door) || is_near()
     }
 
-    /// Whether `path` is `prefix` or continues it after a `/`. The scheme of `/HTTPS://host` has no case: so that no
-    /// spelling slips past a refusal or into a permission, only what refuses matches in any case.
+    /// Whether `path` is `prefix` or continues it after a `/`. What refuses matches in every spelling that a server behind us
+    /// may take for the prefix, what allows only as it is written, so that no spelling slips past a refusal or into a
+    /// permission.
     fn lies_below(&self, path: &str, prefix: &str) -> bool {
         if has_dot_segment(path) {
             // It leads away from what it shows, though never to another server.
             return self.verdict == Verdict::Deny && is_same_server(path, prefix);
         }
-        let Some((start, rest)) = path.split_at_checked(prefix.len()) else { return false };
-        let matches = match self.verdict {
-            Verdict::Allow => start == prefix,
-            Verdict::Deny => start.eq_ignore_ascii_case(prefix),
-        };
-        matches && (rest.is_empty() || rest.starts_with('/'))
+        match self.verdict {
+            Verdict::Allow => continues(path, prefix),
+            Verdict::Deny => continues(&plain(path), &plain(prefix)),
+        }
     }
 }
 
-/// Whether a segment is `.` or `..`, in any spelling of the dots (RFC 3986 section 6.2.2.3).
+fn continues(path: &str, prefix: &str) -> bool {
+    path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// What the laxest server would make of a path: escapes decoded, no case, `\` as `/`, no empty segments and none of the
+/// parameters that follow a `;`.
+fn plain(path: &str) -> String {
+    let decoded = percent_decode_str(path).decode_utf8_lossy().to_ascii_lowercase().replace('\\', "/");
+    let segments = decoded.split('/').map(|segment| segment.split(';').next().unwrap_or_default());
+    segments.filter(|segment| !segment.is_empty()).flat_map(|segment| ["/", segment]).collect()
+}
+
+/// Whether a segment is `.` or `..`, in any spelling of the dots (RFC 3986 section 6.2.2.3) and of what stands around them:
+/// servers decode `%2f`, take `\` for `/`, and forget what follows a `;`.
 pub(crate) fn has_dot_segment(path: &str) -> bool {
-    path.split('/').any(|segment| {
-        // The longest spelling of two dots has six bytes.
-        segment.len() <= 6 && matches!(&*segment.to_ascii_lowercase().replace("%2e", "."), "." | "..")
-    })
+    let begins_with_dot = path.starts_with('.') || path.contains("/.") || path.contains("\\.");
+    if !begins_with_dot && !path.contains('%') {
+        return false;
+    }
+    let path = [("%2e", "."), ("%2f", "/"), ("%5c", "/"), ("\\", "/"), ("%3b", ";")]
+        .into_iter()
+        .fold(path.to_ascii_lowercase(), |path, (spelled, meant)| path.replace(spelled, meant));
+    path.split('/').any(|segment| matches!(segment.split(';').next(), Some("." | "..")))
 }
 
 /// Whether two paths begin alike, as far as `/scheme://host`.

@@ -36,7 +36,8 @@ impl Lines {
 
 /// `2026-11-20 12:34:56.789 127.0.0.1 GET 200 hit fresh 1048576 B 0.8 ms https://…`
 fn human(line: &mut String, event: &Event, begun: Duration) -> std::fmt::Result {
-    let Date { year, month, day, hour, minute, second, millisecond } = Date::from_epoch(begun);
+    let Date { year, month, day, hour, minute, second, microsecond } = Date::from_epoch(begun);
+    let millisecond = microsecond / 1000;
     write!(line, "{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}.{millisecond:03} ")?;
     write!(line, "{} ", event.client)?;
     escape(line, event.method.as_str(), Format::Human)?;
@@ -53,10 +54,11 @@ fn human(line: &mut String, event: &Event, begun: Duration) -> std::fmt::Result 
     Ok(())
 }
 
+/// Name and form of the time are those of the server's other log lines, which go to the same place.
 fn json(line: &mut String, event: &Event, begun: Duration) -> std::fmt::Result {
-    let Date { year, month, day, hour, minute, second, millisecond } = Date::from_epoch(begun);
-    write!(line, "{{\"time\":\"{year:04}-{month:02}-{day:02}T")?;
-    write!(line, "{hour:02}:{minute:02}:{second:02}.{millisecond:03}Z\"")?;
+    let Date { year, month, day, hour, minute, second, microsecond } = Date::from_epoch(begun);
+    write!(line, "{{\"timestamp\":\"{year:04}-{month:02}-{day:02}T")?;
+    write!(line, "{hour:02}:{minute:02}:{second:02}.{microsecond:06}Z\"")?;
     write!(line, ",\"client\":\"{}\",\"method\":\"", event.client)?;
     escape(line, event.method.as_str(), Format::Json)?;
     line.push_str("\",\"target\":\"");
@@ -107,7 +109,7 @@ struct Date {
     hour: u64,
     minute: u64,
     second: u64,
-    millisecond: u32,
+    microsecond: u32,
 }
 
 impl Date {
@@ -128,7 +130,7 @@ impl Date {
             hour: time / 3600,
             minute: time / 60 % 60,
             second: time % 60,
-            millisecond: since.subsec_millis(),
+            microsecond: since.subsec_micros(),
         }
     }
 }

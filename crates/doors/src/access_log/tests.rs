@@ -83,7 +83,7 @@ fn a_json_line_has_every_field() {
     drop(log);
     thread.join();
     let line: serde_json::Value = serde_json::from_str(&kept.text()).expect("one JSON object");
-    assert!(line["time"].as_str().is_some_and(|time| time.len() == 24 && time.ends_with('Z')), "{line}");
+    assert!(line["timestamp"].as_str().is_some_and(|time| time.len() == 27 && time.ends_with('Z')), "{line}");
     for (field, value) in [
         ("client", serde_json::json!("127.0.0.1")),
         ("method", serde_json::json!("GET")),

@@ -14,7 +14,7 @@ pub(super) async fn delete(parts: &Parts, head: &RequestHead) -> Result<Page, Re
     check_method(parts.settings.delete_by, &head.method)?;
     check_site(head)?;
     let target = parts.fetch.target(head.uri.query().unwrap_or_default(), &head.headers)?;
-    if parts.cache.delete(&target.key).await {
+    if parts.cache.delete(&target).await {
         return Ok(Page::text(format!("deleted {}\n", target.name)));
     }
     let detail = format!("{} is not stored, so there is nothing to delete", target.name);

@@ -92,7 +92,22 @@ fn end_to_end(headers: &HeaderMap) -> HeaderMap {
     for name in [HOST, CONTENT_LENGTH, EXPECT, MAX_FORWARDS] {
         headers.remove(name);
     }
+    let twins: Vec<_> = headers.keys().filter(|name| is_twin(name)).cloned().collect();
+    for name in twins {
+        headers.remove(name);
+    }
     headers
+}
+
+/// Whether servers that make variables of fields (RFC 3875 section 4.1.18) take it for one that is not the client's to say:
+/// `X_Forwarded_For` becomes the same as `X-Forwarded-For`.
+fn is_twin(name: &HeaderName) -> bool {
+    if !name.as_str().contains('_') {
+        return false;
+    }
+    let meant = name.as_str().replace('_', "-");
+    let ours = [CONTENT_LENGTH, MAX_FORWARDS, FOR, PROTO, FORWARDED_HOST];
+    ours.iter().chain(&hop::FIELDS).any(|name| *name == *meant)
 }
 
 /// Says who asks.
@@ -215,6 +230,14 @@ mod tests {
         ];
         let left: Vec<String> = end_to_end(&fields(&list)).keys().map(ToString::to_string).collect();
         assert_eq!(left, ["cookie", "accept"]);
+    }
+
+    #[test]
+    fn a_field_is_not_smuggled_in_by_another_spelling_of_its_name() {
+        let list =
+            [("x_forwarded_for", "1"), ("x-forwarded_host", "2"), ("content_length", "3"), ("x_own", "4")];
+        let left: Vec<String> = end_to_end(&fields(&list)).keys().map(ToString::to_string).collect();
+        assert_eq!(left, ["x_own"]);
     }
 
     #[test]

@@ -40,14 +40,16 @@ impl HostPattern {
         }
         let text = text.trim_end_matches('.');
         let name = text.strip_prefix("*.").unwrap_or(text);
-        if name.is_empty() || name.contains(['*', '/', '@', ' ']) {
+        let is_foreign = |c: char| matches!(c, '*' | '/' | '@') || c.is_whitespace() || c.is_control();
+        if name.is_empty() || name.contains(is_foreign) {
             return Err(format!("`{}` is no host; write a name, `*.name` or `*`", text.escape_debug()));
         }
         Ok(if name.len() < text.len() { Self::Below(text[1..].into()) } else { Self::Name(text.into()) })
     }
 
-    /// Whether `host`, a canonical one (lower case, without port), fits.
+    /// Whether `host`, a canonical one (lower case, without port), fits; with a dot at its end it is the same host.
     pub fn matches(&self, host: &str) -> bool {
+        let host = host.trim_end_matches('.');
         match self {
             Self::Any => true,
             Self::Name(name) => **name == *host,
@@ -137,9 +139,10 @@ mod tests {
         assert!(fits("A.Example.", "a.example"));
         assert!(!fits("a.example", "b.a.example"));
         assert!(fits("*.a.example", "b.a.example") && fits("*.a.example", "c.b.a.example"));
+        assert!(fits("a.example", "a.example.") && fits("*.a.example", "b.a.example."));
         assert!(!fits("*.a.example", "a.example") && !fits("*.a.example", "xa.example"));
         assert!(fits("*", "anything"));
-        for text in ["", "*.", "a*b", "*.*.c", "a/b", "u@h"] {
+        for text in ["", "*.", "a*b", "*.*.c", "a/b", "u@h", "a b", "a\t.", "a\u{a0}.", "a\0"] {
             assert!(HostPattern::parse(text).is_err(), "{text}");
         }
     }

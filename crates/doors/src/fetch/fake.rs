@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use cache::{
-    Cache, Error, KeyHasher, Kind, Manners, Origin, OriginRequest, OriginResponse, Purpose, RequestBody,
-    Settings as CacheSettings, SystemClock,
+    Cache, Error, KeyHasher, Kind, Manners, NamedBy, Origin, OriginRequest, OriginResponse, Purpose,
+    RequestBody, Settings as CacheSettings, SystemClock,
 };
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -87,7 +87,7 @@ impl Origin for FakeOrigin {
             if let Some(held) = held {
                 held.notified().await;
             }
-            Ok(OriginResponse { status, headers, body, url: request.url })
+            Ok(OriginResponse { status, headers, body, url: request.url, reach: NamedBy::Client })
         }
         .boxed()
     }

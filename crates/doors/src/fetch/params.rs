@@ -15,6 +15,8 @@ use crate::respond::Refusal;
 
 /// Longest `ttl`.
 const LONGEST_TTL: Duration = Duration::from_secs(100 * 365 * DAY);
+/// Most characters of a client's that a sentence repeats.
+const LONGEST_QUOTE: usize = 16;
 const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
@@ -110,18 +112,23 @@ fn text<'v>(name: &'static str, encoded: Cow<'v, str>, plus: Plus) -> Result<Cow
 
 /// KissCache's grammar: a whole number and one of `d`, `h`, `m`, `s`; blanks and a plus around the number pass.
 pub(crate) fn parse_ttl(text: &str) -> Result<Duration, Refusal> {
-    let form = "give a whole number above 0 with one unit of d, h, m or s, such as ttl=10d";
+    let form = "give a whole number above 0 with one unit of d (days), h (hours), m (minutes) or s (seconds), \
+                such as ttl=10d";
     let text = text.trim();
-    let unit = match text.as_bytes().last() {
-        Some(b'd') => DAY,
-        Some(b'h') => HOUR,
-        Some(b'm') => MINUTE,
-        Some(b's') => 1,
-        Some(b'0'..=b'9') => return Err(bad("ttl", &format!("has no unit; {form}"))),
-        Some(_) => return Err(bad("ttl", &format!("has an unknown unit; {form}"))),
-        None => return Err(bad("ttl", &format!("is empty; {form}"))),
+    let number = text.trim_end_matches(char::is_alphabetic);
+    let unit = match &text[number.len()..] {
+        "d" => DAY,
+        "h" => HOUR,
+        "m" => MINUTE,
+        "s" => 1,
+        "" if text.is_empty() => return Err(bad("ttl", &format!("is empty; {form}"))),
+        "" => return Err(bad("ttl", &format!("has no unit; {form}"))),
+        unit => {
+            let unit: String = unit.chars().take(LONGEST_QUOTE).collect();
+            return Err(bad("ttl", &format!("has the unknown unit `{unit}`; {form}")));
+        }
     };
-    let number = text[..text.len() - 1].trim();
+    let number = number.trim();
     let digits = number.strip_prefix('+').unwrap_or(number);
     if number.starts_with('-') {
         return Err(bad("ttl", &format!("is negative; {form}")));

@@ -23,6 +23,10 @@ use crate::wire::{Entrance, Limits, Peer, Socket, Wire};
 /// hyper refuses to work with less.
 const LEAST_BUFFER: usize = 8192;
 
+/// Most bytes of frames beside requests, from one request to the next: weeks of pings, or the content of a request that was
+/// answered before it came.
+const SMALL_TALK: usize = 1024 * 1024;
+
 /// By which way a listener's connections come in.
 pub(super) struct Way {
     pub(super) tls: Option<Arc<ServerConfig>>,
@@ -106,8 +110,9 @@ impl Connections {
     }
 
     const fn limits(&self) -> Limits {
-        let Settings { write_timeout, head_timeout, idle_timeout, .. } = self.settings;
-        Limits { write: write_timeout, head: head_timeout, idle: idle_timeout }
+        let Settings { write_timeout, head_timeout, idle_timeout, max_head_bytes, .. } = self.settings;
+        let aside = max_head_bytes.saturating_add(SMALL_TALK);
+        Limits { write: write_timeout, head: head_timeout, idle: idle_timeout, aside }
     }
 
     /// A request that hyper refused never reached the service; it ends as an event all the same.

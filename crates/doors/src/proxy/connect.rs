@@ -110,7 +110,7 @@ impl ConnectRule {
         Ok(Self { host: HostPattern::parse(host.trim_matches(['[', ']']))?, port })
     }
 
-    fn allows(&self, host: &str, port: u16) -> bool {
+    pub(super) fn allows(&self, host: &str, port: u16) -> bool {
         self.port.is_none_or(|allowed| allowed == port) && self.host.matches(host)
     }
 }
@@ -237,7 +237,7 @@ impl Passing<'_> {
 }
 
 /// Host and port of a CONNECT, canonical as in URLs.
-fn asked(head: &Head) -> Result<(String, u16), Refusal> {
+pub(super) fn asked(head: &Head) -> Result<(String, u16), Refusal> {
     let invalid = || Refusal::bad_request("connect_invalid", "CONNECT wants `host:port`; write both");
     let authority = head.uri.authority().ok_or_else(invalid)?;
     let port = authority.port_u16().filter(|port| *port > 0).ok_or_else(invalid)?;

@@ -73,6 +73,12 @@ impl Strictness {
             let detail = format!("a {} request has no body here; send it without one", head.method);
             return Err(Refusal::bad_request("body", detail));
         }
+        // What follows the head of a CONNECT is the tunnel's (RFC 9110 section 9.3.6); a length says that it is not.
+        if head.method == Method::CONNECT
+            && head.headers.get_all(header::CONTENT_LENGTH).iter().any(|length| length != "0")
+        {
+            return Err(Refusal::bad_request("body", "a CONNECT request has no body; send it without one"));
+        }
         Ok(())
     }
 
@@ -81,6 +87,10 @@ impl Strictness {
         let is_tunnel = head.method == Method::CONNECT;
         if head.method == Method::TRACE || (is_tunnel && !matches!(takes, Takes::Tunnels)) {
             return Err(Refusal::method("GET, HEAD", format!("{} is not offered here", head.method)));
+        }
+        // RFC 9112 section 3.2.4: it is no path.
+        if head.uri.path() == "*" && head.method != Method::OPTIONS {
+            return Err(Refusal::bad_request("target_invalid", "`*` can be asked with OPTIONS only"));
         }
         let path = head.uri.path_and_query().map_or(0, |path| path.as_str().len());
         let authority = head.uri.authority().map_or(0, |authority| authority.as_str().len());
@@ -139,6 +149,13 @@ fn check_host(head: &Parts) -> Result<(), Refusal> {
         }
         (None, _) if head.version == Version::HTTP_11 => {
             return Err(Refusal::bad_request("host_missing", "HTTP/1.1 needs a `Host` field"));
+        }
+        // A user name there is a mistake or a trick (RFC 9110 section 4.2.4); with `Host`, the two are not the same.
+        (None, _) if head.uri.authority().is_some_and(|authority| authority.as_str().contains('@')) => {
+            return Err(Refusal::bad_request(
+                "host_invalid",
+                "leave the user name out of the request target",
+            ));
         }
         (None, _) => return Ok(()),
     };

@@ -11,6 +11,7 @@ use std::task::Context;
 
 use cache::Interim;
 use futures_util::task::AtomicWaker;
+use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, StatusCode};
 use parking_lot::Mutex;
 use protocols::http::hop;
@@ -94,8 +95,8 @@ impl Interims {
     }
 
     fn hand_in(&self, request: u64, status: StatusCode, headers: &HeaderMap) {
-        // 100 answers an expectation that ends here; 101 is an offer that nobody made.
-        if !status.is_informational() || matches!(status.as_u16(), 100 | 101) {
+        // 100 as well: nobody here has asked the origin for it (RFC 9110 section 15.2). 101 is an offer that nobody made.
+        if !status.is_informational() || status == StatusCode::SWITCHING_PROTOCOLS {
             return;
         }
         let bytes = serialised(status, headers);
@@ -116,6 +117,8 @@ impl Interims {
 fn serialised(status: StatusCode, headers: &HeaderMap) -> Vec<u8> {
     let mut headers = headers.clone();
     hop::remove(&mut headers);
+    // An interim answer has no content; whoever believed this would lose the beginning of the next (RFC 9110 section 8.6).
+    headers.remove(CONTENT_LENGTH);
     let mut line = String::new();
     // Writing to a string cannot fail.
     let _ =

@@ -10,7 +10,7 @@
 //!
 //! The wire also keeps the connection's clocks, because it alone sees silence on either side: a reader that takes no
 //! byte for [`Limits::write`] is cut; so is a peer without a request in hand that takes longer than [`Limits::head`]
-//! for a request's head, or says nothing for [`Limits::idle`].
+//! for a request's head, or says nothing for [`Limits::idle`], or sends more than [`Limits::aside`] that is no request.
 //!
 //! Needs hyper to queue buffers rather than copy them: `writev(true)`, never `pipeline_flush`.
 
@@ -70,6 +70,9 @@ pub(crate) struct Limits {
     pub(crate) head: Duration,
     /// Between requests.
     pub(crate) idle: Duration,
+    /// Bytes that may come while no request is in hand, the next one's head among them: what HTTP/2 has frames for beside
+    /// requests costs the sender nothing (RFC 9113 section 10.5).
+    pub(crate) aside: usize,
 }
 
 /// The socket of one connection, beneath hyper.
@@ -87,6 +90,8 @@ pub(crate) struct Wire {
     requests_seen: u32,
     /// Requests that had begun when bytes of a head last came.
     heads_noted: u32,
+    /// Bytes that came since then without a request in hand.
+    aside: usize,
     /// Since hyper's last flush nothing of an answer has gone out: one may begin here.
     between_answers: bool,
     /// Interim answers that have begun to go out, and how many of their bytes have.
@@ -116,6 +121,7 @@ impl Wire {
             head_begun: true,
             requests_seen: 0,
             heads_noted: 0,
+            aside: 0,
             between_answers: true,
             interim: None,
             lying: Patience::default(),
@@ -292,9 +298,9 @@ impl Wire {
         Poll::Ready(io::Error::new(io::ErrorKind::TimedOut, "the peer said nothing for too long"))
     }
 
-    /// Reads; the bytes of a head are kept for those who doubt its framing.
+    /// Reads; between requests it counts, and keeps the bytes of a head for those who doubt its framing.
     fn poll_bytes(&mut self, cx: &mut Context<'_>, mut buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
-        if self.peer.is_http2() || self.peer.is_active() {
+        if self.peer.is_active() {
             return self.socket.poll_read(cx, buf);
         }
         let mut space = [const { MaybeUninit::uninit() }; HEAD_STEP];
@@ -304,9 +310,17 @@ impl Wire {
         buf.put_slice(head.filled());
         if self.heads_noted != self.peer.begun() {
             self.heads_noted = self.peer.begun();
+            self.aside = 0;
             self.peer.raw_head.forget();
         }
-        self.peer.raw_head.note(head.filled());
+        if !self.peer.is_http2() {
+            self.peer.raw_head.note(head.filled());
+        }
+        self.aside += head.filled().len();
+        if self.aside > self.limits.aside {
+            self.peer.recorder().metrics.flooded();
+            return Poll::Ready(Err(io::Error::other("the peer sent much that is no request")));
+        }
         Poll::Ready(Ok(()))
     }
 

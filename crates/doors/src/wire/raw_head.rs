@@ -65,7 +65,8 @@ impl RawHead {
     /// What the head of the request that has just begun says of its framing.
     pub(crate) fn framing(&self) -> Framing {
         match &*self.0.lock() {
-            Kept::Bytes(bytes) if says_chunked_alone(bytes) => Framing::Chunked,
+            // Of a longer head not all is known.
+            Kept::Bytes(bytes) if bytes.len() < MOST && says_chunked_alone(bytes) => Framing::Chunked,
             _ => Framing::Doubtful,
         }
     }
@@ -112,6 +113,8 @@ mod tests {
         );
         assert_eq!(framing(&["GET / HTTP/1.1\r\n\r\n", chunked, "\r\n"]), Framing::Doubtful);
         assert_eq!(framing(&[]), Framing::Doubtful);
+        let long = format!("X-A: {}\r\n", "a".repeat(MOST));
+        assert_eq!(framing(&[chunked, &long, "Content-Length: 5\r\n\r\n"]), Framing::Doubtful);
     }
 
     #[test]

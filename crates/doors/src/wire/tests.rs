@@ -22,8 +22,7 @@ use cache::{FileRange, Source};
 use http::{Method, Response, StatusCode};
 use hyper::service::service_fn;
 use prometheus_client::registry::Registry;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc::UnboundedSender;
+use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 use super::body::Piece;
@@ -129,19 +128,15 @@ pub(super) struct Setup {
     pub(super) limits: Limits,
     pub(super) send_buffer: Option<usize>,
     pub(super) log: AccessLog,
-    /// Gets the server's end of each connection a second time, to look at its options; then it is not closed before
-    /// that one is.
-    pub(super) twins: Option<UnboundedSender<std::net::TcpStream>>,
 }
 
 impl Default for Setup {
     fn default() -> Self {
         let long = Duration::from_secs(3600);
         Self {
-            limits: Limits { write: long, head: long, idle: long },
+            limits: Limits { write: long, head: long, idle: long, aside: usize::MAX },
             send_buffer: None,
             log: AccessLog::off(),
-            twins: None,
         }
     }
 }
@@ -164,10 +159,6 @@ impl Server {
                 if let Some(size) = setup.send_buffer {
                     socket2::SockRef::from(&socket).set_send_buffer_size(size).expect("a size");
                 }
-                let socket = match &setup.twins {
-                    Some(twins) => doubled(socket, twins),
-                    None => socket,
-                };
                 let peer = Arc::new(Peer::new(address, recorder.clone()));
                 let wire = Wire::new(socket, Arc::clone(&peer), setup.limits);
                 tokio::spawn(serve(wire, peer, Arc::clone(&answer)));
@@ -181,12 +172,6 @@ impl Server {
         prometheus_client::encoding::text::encode(&mut text, &self.registry).expect("encodes");
         text
     }
-}
-
-fn doubled(socket: TcpStream, twins: &UnboundedSender<std::net::TcpStream>) -> TcpStream {
-    let socket = socket.into_std().expect("not used yet");
-    let _ = twins.send(socket.try_clone().expect("a descriptor"));
-    TcpStream::from_std(socket).expect("still nonblocking")
 }
 
 async fn serve(wire: Wire, peer: Arc<Peer>, answer: Arc<impl Fn(&str) -> Body>) {

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use cache::{Error, Kind};
+use cache::{Error, Kind, NamedBy};
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use http::Uri;
@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use tower_service::Service;
 
 use super::Endpoint;
-use super::link::{Addressing, Link, Transport};
+use super::link::{Addressing, Link, Reach, Transport};
 use super::proxy::{self, Proxy, Scheme};
 use super::resolve::{self, Resolve};
 use super::tls::Tls;
@@ -34,11 +34,12 @@ pub(crate) struct Connector {
     versions: Versions,
 }
 
+#[derive(Clone)]
 struct Shared {
     settings: Arc<Settings>,
     guard: Guard,
     resolver: Arc<dyn Resolve>,
-    tls: Tls,
+    tls: Arc<Tls>,
     metrics: Arc<Metrics>,
 }
 
@@ -49,7 +50,7 @@ impl Connector {
         resolver: Arc<dyn Resolve>,
         metrics: Arc<Metrics>,
     ) -> Result<Self, InvalidSettings> {
-        let tls = Tls::new(&settings)?;
+        let tls = Arc::new(Tls::new(&settings)?);
         let versions = settings.versions;
         Ok(Self { shared: Arc::new(Shared { settings, guard, resolver, tls, metrics }), versions })
     }
@@ -57,6 +58,13 @@ impl Connector {
     /// The same, but it offers HTTP/1.1 alone.
     pub(crate) fn of_http1(&self) -> Self {
         Self { shared: Arc::clone(&self.shared), versions: Versions::Http1 }
+    }
+
+    /// The same, but it goes wherever the operator may send it.
+    pub(crate) fn for_operator(&self) -> Self {
+        let mut shared = Shared::clone(&self.shared);
+        shared.guard = shared.guard.for_operator();
+        Self { shared: Arc::new(shared), versions: self.versions }
     }
 
     /// A connection that carries what others speak: to the endpoint itself, or through the proxy that https goes by.
@@ -103,12 +111,14 @@ impl Shared {
                 Scheme::Http => {
                     let (stream, live) = self.first_stop(&way).await?;
                     let addressing = way.proxy.map_or(Addressing::Origin, |_| Addressing::Proxy);
-                    Ok(Link::new(Transport::Plain(stream), addressing, live))
+                    let reach = self.reach(&way, &stream);
+                    Ok(Link::new(Transport::Plain(stream), addressing, reach, live))
                 }
                 Scheme::Https => {
                     let (stream, live) = self.all_the_way(&way).await?;
+                    let reach = self.reach(&way, &stream);
                     let stream = self.tls.handshake(&target, stream, versions).await?;
-                    Ok(Link::new(Transport::Tls(stream), Addressing::Origin, live))
+                    Ok(Link::new(Transport::Tls(stream), Addressing::Origin, reach, live))
                 }
             }
         };
@@ -119,7 +129,8 @@ impl Shared {
         let way = self.way(Scheme::Https, target).await?;
         let link = async {
             let (stream, live) = self.all_the_way(&way).await?;
-            Ok(Link::new(Transport::Plain(stream), Addressing::Origin, live))
+            let reach = self.reach(&way, &stream);
+            Ok(Link::new(Transport::Plain(stream), Addressing::Origin, reach, live))
         };
         self.in_time(&way, link).await
     }
@@ -132,6 +143,16 @@ impl Shared {
             None => resolve::checked_addresses(&*self.resolver, &self.guard, target, &self.settings).await?,
         };
         Ok(Way { target, proxy, addresses })
+    }
+
+    /// What lies behind a proxy, only the proxy knows.
+    fn reach(&self, way: &Way<'_>, stream: &TcpStream) -> Reach {
+        let Endpoint { host, port } = way.target;
+        Reach(match (way.proxy, stream.peer_addr()) {
+            (None, Ok(address)) => self.guard.reach(host, *port, address.ip()),
+            (None, Err(_)) => NamedBy::Operator,
+            (Some(_), _) => NamedBy::Client,
+        })
     }
 
     async fn in_time(

@@ -18,8 +18,9 @@ mod tests;
 
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
 
-use cache::{Error, Kind};
+use cache::{Error, Kind, NamedBy};
 
 pub use allow::{AllowOrigin, InvalidAllowOrigin};
 
@@ -49,13 +50,30 @@ const NEVER_HTTP: [u16; 91] = [
 /// Judges hosts, ports and addresses. Without rules only public addresses and likely HTTP ports pass.
 #[derive(Clone, Debug, Default)]
 pub struct Guard {
-    rules: Vec<AllowOrigin>,
+    rules: Arc<[AllowOrigin]>,
+    named_by: NamedBy,
 }
 
 impl Guard {
     /// A guard that `rules` open.
     pub fn new(rules: Vec<AllowOrigin>) -> Self {
-        Self { rules }
+        Self { rules: rules.into(), named_by: NamedBy::Client }
+    }
+
+    /// The same for hosts that the configuration names, as a site's: every address and port but a cloud's metadata
+    /// service, for what a name resolves to is not always in the operator's hand.
+    #[must_use]
+    pub fn for_operator(mut self) -> Self {
+        self.named_by = NamedBy::Operator;
+        self
+    }
+
+    /// Who must name a host for this address of it to be reached.
+    pub(crate) fn reach(&self, host: &str, port: u16, address: IpAddr) -> NamedBy {
+        let clients = Self { rules: Arc::clone(&self.rules), named_by: NamedBy::Client };
+        let is_open =
+            clients.check_host(host, port).is_ok() && clients.check_address(host, port, address).is_ok();
+        if is_open { NamedBy::Client } else { NamedBy::Operator }
     }
 
     /// Judges what is known before resolving: port, metadata names, and the address when the host is one.
@@ -94,7 +112,8 @@ impl Guard {
     }
 
     fn opens(&self, host: &str, port: u16, address: IpAddr) -> bool {
-        self.rules.iter().any(|rule| rule.covers_port(port) && rule.names(host, Some(address)))
+        self.named_by == NamedBy::Operator
+            || self.rules.iter().any(|rule| rule.covers_port(port) && rule.names(host, Some(address)))
     }
 
     /// Only the exact address or a known metadata name opens a metadata service: a host that is allowed for its
@@ -106,7 +125,8 @@ impl Guard {
 
     /// Only a rule with exactly this port opens a port.
     fn opens_port(&self, host: &str, port: u16, literal: Option<IpAddr>) -> bool {
-        self.rules.iter().any(|rule| rule.port() == Some(port) && rule.names(host, literal))
+        self.named_by == NamedBy::Operator
+            || self.rules.iter().any(|rule| rule.port() == Some(port) && rule.names(host, literal))
     }
 }
 

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
+use cache::NamedBy;
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -23,6 +24,7 @@ pub(crate) struct Link {
     transport: Transport,
     addressing: Addressing,
     proven: Proven,
+    reach: Reach,
     /// The other side takes nothing any more.
     lost: bool,
     _live: Live,
@@ -50,6 +52,10 @@ pub(crate) enum Transport {
 #[derive(Clone, Default)]
 pub(crate) struct Proven(Arc<AtomicBool>);
 
+/// Who may be given what comes over the connection without asking for it again.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reach(pub(crate) NamedBy);
+
 impl Proven {
     pub(crate) fn set(&self) {
         self.0.store(true, Ordering::Relaxed);
@@ -61,8 +67,8 @@ impl Proven {
 }
 
 impl Link {
-    pub(crate) fn new(transport: Transport, addressing: Addressing, live: Live) -> Self {
-        Self { transport, addressing, proven: Proven::default(), lost: false, _live: live }
+    pub(crate) fn new(transport: Transport, addressing: Addressing, reach: Reach, live: Live) -> Self {
+        Self { transport, addressing, proven: Proven::default(), reach, lost: false, _live: live }
     }
 
     /// A write's result, or as if it had gone well.
@@ -85,8 +91,10 @@ impl Link {
 
 impl Connection for Link {
     fn connected(&self) -> Connected {
-        let connected =
-            Connected::new().proxy(self.addressing == Addressing::Proxy).extra(self.proven.clone());
+        let connected = Connected::new()
+            .proxy(self.addressing == Addressing::Proxy)
+            .extra(self.proven.clone())
+            .extra(self.reach);
         if self.negotiated_h2() { connected.negotiated_h2() } else { connected }
     }
 }

@@ -37,12 +37,12 @@ pub(crate) struct ExchangeBody<B> {
 /// What an exchange holds until its answer's body has ended.
 pub(crate) struct Held {
     sending: Sending,
-    _permit: Permit,
+    permit: Permit,
 }
 
 impl Held {
     pub(crate) const fn new(permit: Permit, sending: Sending) -> Self {
-        Self { sending, _permit: permit }
+        Self { sending, permit }
     }
 }
 
@@ -91,6 +91,7 @@ where
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let this = &mut *self;
         while let Some(held) = &this.held {
+            held.permit.goes_on();
             let Poll::Ready(frame) = Pin::new(&mut this.inner).poll_frame(cx) else {
                 ready!(this.pace.poll_stalled(cx));
                 // Who still takes content need not answer meanwhile.
@@ -105,6 +106,7 @@ where
                 Some(Ok(Ok(data))) => {
                     this.pace.progress(data.len() as u64);
                     this.metrics.received.inc_by(data.len() as u64);
+                    held.permit.lies();
                     if this.inner.is_end_stream() {
                         this.held = None;
                     }

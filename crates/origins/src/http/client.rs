@@ -242,11 +242,25 @@ fn check_head<B>(response: &Response<B>, endpoint: &Endpoint, settings: &Setting
     }
     let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
     if let Some(coding) = codings.next()
-        && (codings.next().is_some() || !coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
+        && (codings.next().is_some() || !is_sound_coding(coding.as_bytes()))
     {
         return broken("has a transfer coding other than chunked");
     }
     Ok(())
+}
+
+/// `chunked`, or one word that names no coding at all (`identity`, `binary` and what else servers put there): then the
+/// body is what comes until the connection ends (RFC 9112 section 6.3, rule 4), and hyper reads it so. A coding that
+/// was applied we could not undo, and what looks like `chunked` is chunked for somebody.
+fn is_sound_coding(coding: &[u8]) -> bool {
+    const APPLIED: [&[u8]; 5] = [b"gzip", b"x-gzip", b"deflate", b"compress", b"x-compress"];
+    let coding = coding.trim_ascii().to_ascii_lowercase();
+    let is_word =
+        !coding.is_empty() && coding.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-');
+    coding == b"chunked"
+        || is_word
+            && !APPLIED.contains(&&*coding)
+            && !coding.windows(b"chunk".len()).any(|part| part == b"chunk")
 }
 
 fn head_bytes(headers: &HeaderMap) -> usize {

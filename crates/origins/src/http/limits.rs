@@ -1,19 +1,25 @@
 //! [`Limits`]: how many exchanges with one host and port run and wait at once.
 //!
 //! Owns the table of hosts. A host is in it exactly as long as an exchange with it runs or waits, so the table is
-//! bounded by those, and by a limit of its own. A [`Permit`] is held until the answer's body ends. It deliberately
-//! counts exchanges, not connections: over HTTP/2 many share one.
+//! bounded by those, and by a limit of its own. A [`Permit`] is held until the answer's body ends, but its place is lent on
+//! when somebody waits for one and nobody takes the bytes that are there: clients that do not read must not keep a site's
+//! other objects away. It deliberately counts exchanges, not connections: over HTTP/2 many share one.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use cache::{Error, Kind};
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 
 use crate::Settings;
 use crate::connect::Endpoint;
 use crate::metrics::{Live, Metrics};
+
+/// How long bytes lie before the place of their exchange is lent on.
+const LENT_AFTER: Duration = Duration::from_secs(1);
 
 /// The limits of all hosts.
 pub(crate) struct Limits {
@@ -26,13 +32,35 @@ struct Host {
     turns: Arc<Semaphore>,
     /// Exchanges that run or wait.
     users: usize,
+    /// Those that run, and some that have ended.
+    running: Vec<Weak<Turn>>,
 }
 
 /// The right to one exchange.
 pub(crate) struct Permit {
-    _turn: OwnedSemaphorePermit,
+    turn: Arc<Turn>,
     _live: Live,
     _seat: Seat,
+}
+
+/// A place at a host.
+struct Turn {
+    /// `None`: lent on.
+    place: Mutex<Option<OwnedSemaphorePermit>>,
+    /// Since when bytes lie that nobody takes.
+    lying: Mutex<Option<Instant>>,
+}
+
+impl Permit {
+    /// Bytes were handed over: whether there will be more is up to who has them.
+    pub(crate) fn lies(&self) {
+        *self.turn.lying.lock() = Some(Instant::now());
+    }
+
+    /// More is wanted.
+    pub(crate) fn goes_on(&self) {
+        *self.turn.lying.lock() = None;
+    }
 }
 
 /// A place in the table, given back on drop.
@@ -52,11 +80,34 @@ impl Limits {
     /// [`Kind::OriginQueueFull`] when too many wait already, or this one has waited too long.
     pub(crate) async fn acquire(self: &Arc<Self>, endpoint: &Endpoint) -> Result<Permit, Error> {
         let (turns, seat) = self.sit_down(endpoint)?;
-        let turn = match Arc::clone(&turns).try_acquire_owned() {
-            Ok(turn) => turn,
+        let place = match Arc::clone(&turns).try_acquire_owned() {
+            Ok(place) => place,
             Err(_) => self.wait(turns, endpoint).await?,
         };
-        Ok(Permit { _turn: turn, _live: Live::count(&self.metrics.exchanges), _seat: seat })
+        let turn = Arc::new(Turn { place: Mutex::new(Some(place)), lying: Mutex::default() });
+        self.note(endpoint, &turn);
+        Ok(Permit { turn, _live: Live::count(&self.metrics.exchanges), _seat: seat })
+    }
+
+    fn note(&self, endpoint: &Endpoint, turn: &Arc<Turn>) {
+        let mut hosts = self.hosts.lock();
+        let Some(host) = hosts.get_mut(endpoint) else { return };
+        if host.running.len() >= 2 * host.users {
+            host.running.retain(|turn| turn.strong_count() > 0);
+        }
+        host.running.push(Arc::downgrade(turn));
+    }
+
+    /// Takes the places of those whose bytes lie.
+    fn lend_on(&self, endpoint: &Endpoint) {
+        let lying = |turn: &Arc<Turn>| turn.lying.lock().is_some_and(|since| since.elapsed() >= LENT_AFTER);
+        let mut hosts = self.hosts.lock();
+        let Some(host) = hosts.get_mut(endpoint) else { return };
+        for turn in host.running.iter().filter_map(Weak::upgrade).filter(lying) {
+            if turn.place.lock().take().is_some() {
+                self.metrics.lent.inc();
+            }
+        }
     }
 
     fn sit_down(self: &Arc<Self>, endpoint: &Endpoint) -> Result<(Arc<Semaphore>, Seat), Error> {
@@ -67,9 +118,11 @@ impl Limits {
         if !hosts.contains_key(endpoint) && hosts.len() >= self.settings.max_hosts {
             return full(format!("{} hosts are being fetched from already (origin.max-hosts)", hosts.len()));
         }
-        let host = hosts
-            .entry(endpoint.clone())
-            .or_insert_with(|| Host { turns: Arc::new(Semaphore::new(max_running)), users: 0 });
+        let host = hosts.entry(endpoint.clone()).or_insert_with(|| Host {
+            turns: Arc::new(Semaphore::new(max_running)),
+            users: 0,
+            running: Vec::new(),
+        });
         if host.users >= max_users {
             let waiting = self.settings.max_queue_per_host;
             return full(format!("{waiting} requests wait for {endpoint} already (origin.queue-per-host)"));
@@ -82,7 +135,16 @@ impl Limits {
     async fn wait(&self, turns: Arc<Semaphore>, endpoint: &Endpoint) -> Result<OwnedSemaphorePermit, Error> {
         let _queued = Live::count(&self.metrics.queue);
         let limit = self.settings.queue_timeout;
-        match tokio::time::timeout(limit, turns.acquire_owned()).await {
+        let queued = async {
+            loop {
+                self.lend_on(endpoint);
+                let place = tokio::time::timeout(LENT_AFTER, Arc::clone(&turns).acquire_owned()).await;
+                if let Ok(place) = place {
+                    return place;
+                }
+            }
+        };
+        match tokio::time::timeout(limit, queued).await {
             Ok(Ok(turn)) => Ok(turn),
             // Nobody closes the semaphore; were it so, waiting on would be for ever.
             Ok(Err(_)) | Err(_) => {
@@ -162,6 +224,27 @@ mod tests {
         assert!(limits.acquire(&Endpoint::new("a", 81)).await.is_ok());
         assert!(limits.acquire(&Endpoint::new("b", 80)).await.is_ok());
         assert_eq!(kind(limits.acquire(&Endpoint::new("a", 80)).await), Some(Kind::OriginQueueFull));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_place_of_who_takes_nothing_is_lent_on() {
+        let limits = limits(settings(1, 9));
+        let here = Endpoint::new("a", 80);
+        let slow = limits.acquire(&here).await.expect("first");
+        slow.lies();
+        slow.goes_on();
+        assert_eq!(kind(limits.acquire(&here).await), Some(Kind::OriginQueueFull), "it waits for the origin");
+        slow.lies();
+        let other = limits.acquire(&here).await.expect("the place of the slow one");
+        drop(slow);
+        assert_eq!(limits.metrics.lent.get(), 1);
+        assert_eq!(
+            kind(limits.acquire(&here).await),
+            Some(Kind::OriginQueueFull),
+            "it had no place to give back"
+        );
+        drop(other);
+        assert!(limits.acquire(&here).await.is_ok());
     }
 
     #[tokio::test]

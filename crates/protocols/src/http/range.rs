@@ -6,7 +6,10 @@
 use std::fmt;
 use std::ops::Range;
 
-use super::field::{saturating_number, trim};
+use http::HeaderMap;
+use http::header::RANGE;
+
+use super::field::{saturating_number, singleton, trim};
 
 /// Most ranges of one request; a field with more is ignored.
 pub const MAX_RANGES: usize = 256;
@@ -53,6 +56,11 @@ pub enum Resolved {
 }
 
 impl RangeSet {
+    /// The `Range` of a request. Two such fields are none (RFC 9110 section 14.2 lets a server ignore it).
+    pub fn from_headers(headers: &HeaderMap) -> Option<Self> {
+        Self::parse(singleton(headers, &RANGE)?.as_bytes())
+    }
+
     /// `None` when the field is malformed or not `bytes`: it is then ignored (RFC 9110 14.2). More than 256 ranges: `None` as well.
     pub fn parse(value: &[u8]) -> Option<Self> {
         let (unit, set) = trim(value).split_at_checked(b"bytes=".len())?;
@@ -84,7 +92,7 @@ impl RangeSet {
             ranges = merged(&ranges);
         }
         if ranges.len() > MANY_RANGES
-            && sum(&ranges).saturating_add(PART_OVERHEAD * ranges.len() as u64) > total
+            && sum(&ranges) + u128::from(PART_OVERHEAD) * ranges.len() as u128 > u128::from(total)
         {
             return Resolved::Ignore;
         }
@@ -138,12 +146,13 @@ impl fmt::Display for RangeSet {
     }
 }
 
-fn sum(ranges: &[Range<u64>]) -> u64 {
-    ranges.iter().fold(0, |sum, range| sum.saturating_add(range.end - range.start))
+/// Bytes of all together; more than a total can be when they overlap.
+fn sum(ranges: &[Range<u64>]) -> u128 {
+    ranges.iter().map(|range| u128::from(range.end - range.start)).sum()
 }
 
 fn is_abuse(ranges: &[Range<u64>], total: u64) -> bool {
-    sum(ranges) > total || overlapping(ranges) > 2
+    sum(ranges) > u128::from(total) || overlapping(ranges) > 2
 }
 
 /// How many ranges share bytes with another one.

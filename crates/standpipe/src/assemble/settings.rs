@@ -55,7 +55,14 @@ pub(super) fn cache(values: &Values) -> cache::Settings {
         flush_pause: values.fill_flush_pause.0,
         sweep_interval: values.store_sweep_interval.0,
         sweep_batch: values.store_sweep_batch.count(),
-        ..cache::Settings::default()
+        operators: cache::Operators {
+            max_walks: values.admin_max_walks.count(),
+            patience: values.admin_patience.0,
+            max_prewarms: values.admin_max_prewarms.count(),
+            prewarm_urls: values.admin_prewarm_urls.count(),
+            prewarm_width: values.admin_prewarm_width.count(),
+            remembered_keys: values.admin_explain_urls.count(),
+        },
     }
 }
 

@@ -14,7 +14,13 @@ use crate::config::reference::shown_default;
 use crate::config::{KEYS, Key, Shape};
 
 /// Flags that a first user looks for; the root's help shows only these.
-const SHOWN_AT_ROOT: [&str; 4] = ["server.listen", "store.directory", "store.quota", "origin.allow"];
+const SHOWN_AT_ROOT: [&str; 6] =
+    ["server.listen", "server.site", "server.site-listen", "store.directory", "store.quota", "origin.allow"];
+
+/// The only flag of the store that the short help of the tools shows.
+const SHOWN_BY_TOOLS: &str = "store.directory";
+
+const TOOL_HELP: &str = "`--help` lists all flags of the store; the defaults are those of the server.";
 
 const ROOT_HELP: &str = "\
 Without a command, `standpipe` serves. Every configuration key is a flag: `standpipe serve --help` lists them.
@@ -100,7 +106,7 @@ fn get() -> Command {
             Arg::new("ttl")
                 .long("ttl")
                 .value_name("TTL")
-                .help("Oldest copy to accept and how long to keep it, for example `1d`"),
+                .help("Oldest copy to accept and how long to keep it: a whole number of `d`, `h`, `m` or `s`, for example `1d`"),
         )
         .arg(
             Arg::new("idle-timeout")
@@ -132,7 +138,13 @@ fn pin() -> Command {
         .arg(subject("prefix", "PREFIX", "Pin every object whose URL begins so"))
         .arg(subject("tag", "TAG", "Pin every object with this tag in Cache-Tag, Surrogate-Key or xkey"))
         .group(ArgGroup::new("subject").args(["url", "prefix", "tag"]).required(true))
-        .arg(Arg::new("ttl").long("ttl").value_name("TTL").required(true).help("How long, for example `7d`"))
+        .arg(
+            Arg::new("ttl")
+                .long("ttl")
+                .value_name("TTL")
+                .required(true)
+                .help("How long: a whole number of `d`, `h`, `m` or `s`, for example `7d`"),
+        )
         .arg(Arg::new("name").long("name").value_name("NAME").help("What people call it"))
 }
 
@@ -210,8 +222,10 @@ fn import() -> Command {
 
 /// A command that needs the configuration for where and how the store is.
 fn on_the_store(command: Command) -> Command {
-    let flags = KEYS.iter().map(|key| key_flag(key).hide(key.section() != "store"));
-    command.arg(config_file()).args(flags)
+    let flags = KEYS
+        .iter()
+        .map(|key| key_flag(key).hide(key.section() != "store").hide_short_help(key.name != SHOWN_BY_TOOLS));
+    command.arg(config_file()).args(flags).after_help(TOOL_HELP)
 }
 
 fn tree(help: &'static str) -> Arg {
@@ -266,14 +280,11 @@ fn sha256() -> ValueParser {
 fn key_flag(key: &'static Key) -> Arg {
     let help = format!("{} [default: {}]", key.doc, shown_default(key).replace('`', ""));
     let flag = Arg::new(key.name)
-        .long(key.flag())
+        .long(key.alias.map_or_else(|| key.flag(), str::to_owned))
         .help(help)
         .help_heading(key.section())
         .value_parser(value_parser!(String));
-    let flag = match key.alias {
-        Some(alias) => flag.visible_alias(alias),
-        None => flag,
-    };
+    let flag = if key.alias.is_some() { flag.visible_alias(key.flag()) } else { flag };
     match key.shape {
         Shape::List => flag.action(ArgAction::Append).value_name("ITEM"),
         Shape::Truth => {
@@ -317,6 +328,32 @@ mod tests {
         assert!(accepted("--tag v5 --ttl 7d"));
         for arguments in ["https://h/a", "--ttl 7d", "https://h/a --tag v5 --ttl 7d"] {
             assert!(!accepted(arguments), "{arguments}");
+        }
+    }
+
+    /// The help as a terminal of 80 columns shows it.
+    fn help(path: &[&str], long: &str) -> String {
+        let words = ["standpipe"].iter().chain(path).chain([&long]);
+        command().term_width(80).try_get_matches_from(words).expect_err("help").to_string()
+    }
+
+    #[test]
+    fn the_short_help_of_a_tool_fits_a_screen_and_the_long_one_has_all() {
+        for tool in ["fsck", "export", "import"] {
+            let short = help(&[tool], "-h");
+            assert!(short.lines().count() <= 24, "{tool}: {} lines\n{short}", short.lines().count());
+            assert!(short.contains("--store-directory"), "{short}");
+            assert!(help(&[tool], "--help").contains("--store-commit-interval"), "{tool}");
+        }
+    }
+
+    #[test]
+    fn the_roots_help_shows_what_a_first_user_looks_for() {
+        for flag in ["--listen", "--site", "--site-listen", "--allow-origin", "--store-directory"] {
+            for long in ["-h", "--help"] {
+                let help = help(&[], long);
+                assert!(help.contains(&format!("{flag} <")), "{help}");
+            }
         }
     }
 

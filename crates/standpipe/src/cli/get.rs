@@ -14,11 +14,31 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use protocols::http::digest;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use url::Url;
 
 use super::client::{self, Server};
 use super::wrap;
+
+const FETCH: &str = "/api/v1/fetch";
+/// Pauses before the server is asked why it cut a transfer.
+const ASK_AGAIN: [Duration; 3] =
+    [Duration::from_millis(20), Duration::from_millis(100), Duration::from_millis(500)];
+const NOTHING_KEPT: &str = "Nothing was kept.";
+
+/// Why a download did not end well.
+enum Cut {
+    /// By our own judgement, or our disk's.
+    Here(String),
+    /// The transfer ended early.
+    There(String),
+}
+
+impl From<String> for Cut {
+    fn from(problem: String) -> Self {
+        Self::Here(problem)
+    }
+}
 
 /// Runs the command.
 pub(super) async fn run(arguments: &ArgMatches, server: &Server) -> Result<(), String> {
@@ -32,19 +52,39 @@ pub(super) async fn run(arguments: &ArgMatches, server: &Server) -> Result<(), S
     let mut query = vec![("url", url.as_str())];
     query.extend(demanded.map(|digest| ("sha256", digest)));
     query.extend(arguments.get_one::<String>("ttl").map(|ttl| ("ttl", ttl.as_str())));
-    let response = server.send(Method::GET, "/api/v1/fetch", &query, patience).await?;
+    let response = server.send(Method::GET, FETCH, &query, patience).await?;
     if response.status() != StatusCode::OK {
-        return Err(client::refusal(response, patience).await);
+        let refusal = client::refusal(response, patience).await;
+        return Err(demanded.map_or_else(|| refusal.clone(), |_| format!("{refusal} {NOTHING_KEPT}")));
     }
     let digests = demanded.map(str::to_owned).into_iter().chain(promised_digest(&response)).collect();
     let mut output = Output::create(&target)?;
     match download(response, &mut output, digests, patience).await {
         Ok(()) => output.keep(),
-        Err(problem) => {
-            output.discard();
-            Err(problem)
+        Err(Cut::Here(problem)) => Err(format!("{problem}. {}", output.discard())),
+        Err(Cut::There(problem)) => {
+            let kept = output.discard();
+            let why = if demanded.is_some() { why_cut(server, &query, patience).await } else { None };
+            Err(format!(
+                "{problem}{}. {kept}",
+                why.unwrap_or_else(|| "; the server's log says why".to_owned())
+            ))
         }
     }
+}
+
+/// The server cuts the transfer of an object that has not the demanded digest, and can only say so to those who ask next,
+/// a moment later.
+async fn why_cut(server: &Server, query: &[(&str, &str)], patience: Duration) -> Option<String> {
+    for pause in ASK_AGAIN {
+        sleep(pause).await;
+        let response = server.send(Method::GET, FETCH, query, patience).await.ok()?;
+        if response.status() != StatusCode::OK {
+            return Some(format!(": {}", client::refusal(response, patience).await));
+        }
+    }
+    // It goes well now; whoever wants it asks again.
+    None
 }
 
 /// The last part of the URL's path, if it can be a file's name.
@@ -68,7 +108,7 @@ async fn download(
     output: &mut Output,
     digests: Vec<String>,
     patience: Duration,
-) -> Result<(), String> {
+) -> Result<(), Cut> {
     let declared = client::declared_length(&response);
     let bar = progress_bar(declared, &output.name);
     let mut body = response.into_body();
@@ -79,7 +119,7 @@ async fn download(
         let frame = match next.map_err(|_| format!("nothing came for {} s", patience.as_secs()))? {
             None => break,
             Some(Ok(frame)) => frame,
-            Some(Err(_)) => return Err(broken(received, declared)),
+            Some(Err(_)) => return Err(Cut::There(broken(received, declared))),
         };
         let Ok(bytes) = frame.into_data() else { continue };
         hash.update(&bytes);
@@ -89,18 +129,18 @@ async fn download(
     }
     bar.finish_and_clear();
     if declared.is_some_and(|declared| declared != received) {
-        return Err(broken(received, declared));
+        return Err(Cut::There(broken(received, declared)));
     }
     let digest = hexadecimal(hash.finish().as_ref());
     match digests.iter().find(|expected| **expected != digest) {
-        Some(expected) => Err(format!("the bytes have the SHA-256 {digest}, not {expected}")),
+        Some(expected) => Err(Cut::Here(format!("expected the SHA-256 {expected}, the bytes have {digest}"))),
         None => Ok(()),
     }
 }
 
 fn broken(received: u64, declared: Option<u64>) -> String {
     let of = declared.map_or(String::new(), |declared| format!(" of {declared}"));
-    format!("the transfer broke off after {received}{of} bytes; the server's log says why")
+    format!("the transfer broke off after {received}{of} bytes")
 }
 
 fn progress_bar(length: Option<u64>, name: &str) -> ProgressBar {
@@ -186,12 +226,14 @@ impl Output {
         }
     }
 
-    /// Something is wrong: no file stays that could be taken for the object.
-    fn discard(self) {
-        if let Place::Part { part, .. } = self.place {
-            // The failure that led here is reported; one of removing would only hide it.
-            drop(fs::remove_file(part));
-        }
+    /// Something is wrong: no file stays that could be taken for the object. Returns a sentence that says what stays.
+    fn discard(self) -> String {
+        let Place::Part { part, .. } = self.place else {
+            return format!("What was written to {} is not the object.", self.name);
+        };
+        // The failure that led here is reported; one of removing would only hide it.
+        drop(fs::remove_file(part));
+        NOTHING_KEPT.to_owned()
     }
 }
 

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use clap::ArgMatches;
 use http::{Method, StatusCode};
+use indicatif::{HumanBytes, HumanCount};
+use protocols::http::date;
 use serde_json::{Map, Value};
 
 use super::client::{self, Server};
@@ -36,24 +38,42 @@ fn collect(prefix: &str, fields: &Map<String, Value>, rows: &mut Vec<(String, St
         let name = client::printable(&format!("{prefix}{name}")).replace('_', " ");
         match value {
             Value::Object(inner) => collect(&format!("{name} "), inner, rows),
-            Value::String(text) => rows.push((name, client::printable(text))),
-            Value::Number(number) if counts_bytes(&name) => {
-                let shown = number.as_u64().map_or_else(|| number.to_string(), bytes);
+            value => {
+                let shown = shown(&name, value);
                 rows.push((name, shown));
             }
-            other => rows.push((name, client::printable(&other.to_string()))),
         }
+    }
+}
+
+fn shown(name: &str, value: &Value) -> String {
+    match value {
+        Value::Null => "-".to_owned(),
+        Value::Bool(false) => "no".to_owned(),
+        Value::Bool(true) => "yes".to_owned(),
+        Value::String(text) => client::printable(text),
+        Value::Number(number) => number.as_u64().map_or_else(|| number.to_string(), |n| measured(name, n)),
+        other => client::printable(&other.to_string()),
+    }
+}
+
+/// A number with its unit, which only its name tells.
+fn measured(name: &str, number: u64) -> String {
+    match name {
+        "timestamp" => date::format(number),
+        _ if counts_bytes(name) => HumanBytes(number).to_string(),
+        _ if name.ends_with("percent") => format!("{number} %"),
+        _ => HumanCount(number).to_string(),
     }
 }
 
 /// Which of the server's numbers are bytes: KissCache's names say so only by custom.
 fn counts_bytes(name: &str) -> bool {
     name.ends_with("bytes")
-        || matches!(name, "disk usage" | "disk quota" | "statistics download" | "statistics upload")
-}
-
-fn bytes(number: u64) -> String {
-    indicatif::HumanBytes(number).to_string()
+        || matches!(
+            name,
+            "disk usage" | "disk quota" | "memory usage" | "statistics download" | "statistics upload"
+        )
 }
 
 #[cfg(test)]
@@ -62,8 +82,29 @@ mod tests {
 
     #[test]
     fn the_table_is_aligned_and_shows_bytes_for_people() {
-        let fields = serde_json::json!({"disk_usage": 1048576, "version": "1\u{1b}", "fills": {"live": 2}});
+        let fields = serde_json::json!({
+            "disk_usage": 1048576,
+            "disk_usage_percent": 7,
+            "draining": false,
+            "entries": 1234567,
+            "fills": {"live": 2},
+            "memory_usage": 2048,
+            "store_degraded": null,
+            "timestamp": 86400,
+            "version": "1\u{1b}",
+        });
         let Value::Object(fields) = fields else { panic!("an object") };
-        assert_eq!(table(&fields), "disk usage  1.00 MiB\nfills live  2\nversion     1\u{fffd}\n");
+        let lines = [
+            "disk usage          1.00 MiB",
+            "disk usage percent  7 %",
+            "draining            no",
+            "entries             1,234,567",
+            "fills live          2",
+            "memory usage        2.00 KiB",
+            "store degraded      -",
+            "timestamp           Fri, 02 Jan 1970 00:00:00 GMT",
+            "version             1\u{fffd}",
+        ];
+        assert_eq!(table(&fields).lines().collect::<Vec<_>>(), lines);
     }
 }

@@ -330,6 +330,18 @@ keys! {
         "Whether `GET /api/v1/delete?url=…` deletes, as it does in KissCache.";
     admin_max_pins: Number<0, 100_000> = "admin.max-pins", Text("1000"), "50",
         "Most pins (promises that objects are not evicted until a time) at once.";
+    admin_max_walks: Number<1, 64> = "admin.max-walks", Text("2"), "4",
+        "Most looks at all objects at once (purges by prefix or expression, lists); more are refused.";
+    admin_patience: Wait = "admin.patience", Text("60s"), r#""5min""#,
+        "How long a purge or a list is waited for; then a purge goes on by itself.";
+    admin_max_prewarms: Number<1, 1_000> = "admin.max-prewarms", Text("4"), "1",
+        "Most lists of URLs that are prewarmed at once; more are refused.";
+    admin_prewarm_urls: Number<1, 10_000_000> = "admin.prewarm-urls", Text("100000"), "1000",
+        "Most URLs of a list that is prewarmed.";
+    admin_prewarm_width: Number<1, 10_000> = "admin.prewarm-width", Text("8"), "32",
+        "Most of them fetched at once, for each list.";
+    admin_explain_urls: Number<0, 10_000_000> = "admin.explain-urls", Text("1024"), "100000",
+        "Most URLs of which the last answers of their origins are remembered, for `explain`; the oldest goes first.";
 
     session_listen: Vec<SessionAddress> = "session.listen", Text(""), r#"["UNIX:/run/standpipe/sessions"]"#,
         "Addresses of the door for TLS sessions (the distcache protocol): `UNIX:path`, `IP:host:port`, `IP6:[host]:port`, `TLS:host:port`, without host every address of this machine. Without any there is no such door. Sessions are secrets and the protocol knows no password: let a unix socket, loopback or `TLS:` with a client CA say who may connect.";

@@ -20,7 +20,7 @@ configuration directory (`$XDG_CONFIG_HOME` or `~/.config`) when it exists. Flag
 variables commas separate the items of a list.
 
 `standpipe check-config [FILE]` prints the effective configuration and where each value came from; it ends with 0 when
-everything is valid, else with 2 and a list of all that is wrong.
+everything is valid, else with 2 and a list of all that is wrong, keys that contradict each other included.
 
 Sizes have a unit, decimal (`kB`, `MB`, `GB`, `TB`) or binary (`KiB`, `MiB`, `GiB`, `TiB`). Durations have one of `ms`, `s`,
 `min`, `h`, `d`, `w`.

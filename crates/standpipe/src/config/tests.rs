@@ -106,6 +106,56 @@ fn what_does_not_fit_together_is_reported() {
 }
 
 #[test]
+fn keys_that_contradict_each_other_are_all_reported_with_both_names() {
+    assert_eq!(
+        problems(&["--store-low-mark", "96"], &[("STANDPIPE_FILL_RETRY_PAUSE", "2min")]),
+        [
+            "flag --store-low-mark: store.low-mark: `96` is more than store.high-mark, which is `95` (default), but \
+             eviction would have to stop before it begins: lower the one or raise the other",
+            "environment STANDPIPE_FILL_RETRY_PAUSE: fill.retry-pause: `2min` is more than fill.retry-pause-max, which \
+             is `2s` (default), but the first pause would be longer than the longest: lower the one or raise the other",
+        ]
+    );
+    let named = |flags: &[&str]| problems(flags, &[]).join("\n");
+    let quota = named(&["--store-quota", "1MB"]);
+    assert!(quota.contains("fill.piece: `1MiB` is more than store.quota, which is `1MB`"), "{quota}");
+    let head = named(&["--server-max-target", "1MiB"]);
+    assert!(head.contains("server.max-target") && head.contains("server.max-head"), "{head}");
+    for fine in [
+        &["--store-low-mark", "95"][..],
+        &["--store-quota", "0"],
+        &["--store-quota", "1MB", "--fill-piece", "64KiB"],
+    ] {
+        assert_eq!(named(fine), "", "{fine:?}");
+    }
+}
+
+#[test]
+fn every_wrong_item_of_a_list_is_reported() {
+    let flags = ["--access-rules", "permit any", "--access-rules", "allow any", "--access-rules", "deny ten"];
+    let said = problems(&flags, &[]).join("\n");
+    assert!(said.contains("`permit any` starts with neither"), "{said}");
+    assert!(said.contains("; also: the access rule `deny ten` `ten` is no network"), "{said}");
+    assert!(!said.contains("`allow any`"), "{said}");
+}
+
+#[test]
+fn what_was_found_on_the_machine_is_no_contradiction() {
+    let tiny = Facts { free_disk: |_| Some(15_000_000), ..facts(None) };
+    let matches = cli::arguments::command().try_get_matches_from(["standpipe"]).expect("no flags");
+    let config = load(&matches, None, &[], &tiny).map_err(|problems| problems.join("\n")).expect("valid");
+    assert_eq!((config.values.store_quota.0, config.warnings.len()), (1_000_000, 0));
+}
+
+#[test]
+fn memory_that_is_never_used_is_a_warning() {
+    let warned = |flags: &[&str]| loaded(flags, &[], None).map(|config| config.warnings).expect("valid");
+    let warnings = warned(&["--store-memory", "2GB", "--store-quota", "1GB"]);
+    assert!(warnings[0].contains("store.memory") && warnings[0].contains("store.quota"), "{warnings:?}");
+    assert_eq!(warned(&["--store-quota", "10MB"]), [""; 0], "the default of the one is no mistake");
+}
+
+#[test]
 fn an_empty_variable_counts_as_not_set_and_a_misspelt_one_is_pointed_out() {
     let environment =
         [("STANDPIPE_SERVER_GRACE", ""), ("STANDPIPE_STORE_QOUTA", "1GB"), ("STANDPIPE_PORT", "tcp://1")];

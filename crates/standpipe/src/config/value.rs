@@ -78,8 +78,16 @@ impl<T: Word> Value for Vec<T> {
         format!("a list; each item is {}", T::wanted())
     }
 
+    /// All wrong items are reported together.
     fn parse(texts: &[String]) -> Result<Self, String> {
-        texts.iter().map(|text| T::read(text)).collect()
+        let (mut items, mut problems) = (Self::new(), Vec::new());
+        for text in texts {
+            match T::read(text) {
+                Ok(item) => items.push(item),
+                Err(problem) => problems.push(problem),
+            }
+        }
+        if problems.is_empty() { Ok(items) } else { Err(problems.join("; also: ")) }
     }
 }
 

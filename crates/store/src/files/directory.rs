@@ -10,7 +10,8 @@
 //! | `control/<name>` | small state, replaced as a whole |
 //! | `trash-…` | what an earlier run left in `fills/`, being deleted |
 //!
-//! Nothing else in the directory is touched, and links are not followed below it. Body files hold the content and
+//! Nothing else in the directory is touched, and links are not followed below it. What is made here only its owner can
+//! read; a directory that was there keeps its mode. Body files hold the content and
 //! nothing else. All functions wait for the disk: opening is for the start of the process, the rest for disk threads.
 //!
 //! Deliberately not here: who owns which name ([`Bodies`](crate::bodies::Bodies) knows).
@@ -24,7 +25,7 @@ use std::sync::Arc;
 
 use rustix::fs::{FlockOperation, flock};
 
-use super::disk::{Disk, Kind, Listed, NO_LINK, read_small, replace};
+use super::disk::{Disk, FILE_MODE, Kind, Listed, NO_LINK, make_directory, read_small, replace};
 use crate::{Digest, OpenError};
 
 /// Begins the names of directories that are to be deleted.
@@ -61,7 +62,7 @@ impl Directory {
         let failed = |action: &str, error: io::Error| OpenError {
             detail: format!("cannot {action} the store directory {}: {error}", root.display()),
         };
-        fs::create_dir_all(root).map_err(|error| failed("create", error))?;
+        create(root).map_err(|error| failed("create", error))?;
         let directory = Self { root: root.to_owned(), disk, lock: lock(root)? };
         let trash = directory.prepare().map_err(|error| failed("prepare", error))?;
         std::thread::Builder::new()
@@ -196,7 +197,7 @@ impl Directory {
         }
         for name in DIRECTORIES {
             let path = self.root.join(name);
-            match fs::create_dir(&path) {
+            match make_directory(&path) {
                 Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
                 _ => {}
             }
@@ -229,6 +230,18 @@ pub(crate) fn path(root: &Path, place: Place) -> PathBuf {
     }
 }
 
+/// Makes the store's directory when absent, for its owner only; directories above it are everybody's.
+fn create(root: &Path) -> io::Result<()> {
+    match root.parent() {
+        Some(parent) if !root.exists() => fs::create_dir_all(parent)?,
+        _ => {}
+    }
+    match make_directory(root) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists && root.is_dir() => Ok(()),
+        made => made,
+    }
+}
+
 fn sweep(path: &Path) {
     match fs::remove_dir_all(path) {
         Err(error) if error.kind() != ErrorKind::NotFound => {
@@ -243,7 +256,7 @@ pub(crate) fn lock(root: &Path) -> Result<File, OpenError> {
     let path = root.join("lock");
     let failed = |error: io::Error| OpenError { detail: format!("cannot lock {}: {error}", path.display()) };
     let mut options = File::options();
-    options.read(true).write(true).create(true).truncate(false).custom_flags(NO_LINK);
+    options.read(true).write(true).create(true).truncate(false).mode(FILE_MODE).custom_flags(NO_LINK);
     let mut file = options.open(&path).map_err(failed)?;
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => {}

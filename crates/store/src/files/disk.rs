@@ -18,12 +18,12 @@ use std::io::{self, ErrorKind, IoSlice};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-pub(super) use real::NO_LINK;
 pub use real::RealDisk;
+pub(super) use real::{FILE_MODE, NO_LINK, make_directory};
 
 /// The file system below the store's directory.
 pub trait Disk: Send + Sync + 'static {
-    /// Creates a new file for reading and writing; one that is there is an error.
+    /// Creates a new file for reading and writing, which only its owner may read; one that is there is an error.
     fn create(&self, path: &Path) -> io::Result<File>;
     /// Opens a file for reading.
     fn open(&self, path: &Path) -> io::Result<File>;
@@ -47,7 +47,7 @@ pub trait Disk: Send + Sync + 'static {
     fn link(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Deletes a file.
     fn remove(&self, path: &Path) -> io::Result<()>;
-    /// Creates a directory and its parents.
+    /// Creates a directory and its parents, into which only their owner may look.
     fn create_directory(&self, path: &Path) -> io::Result<()>;
     /// Deletes an empty directory.
     fn remove_directory(&self, path: &Path) -> io::Result<()>;

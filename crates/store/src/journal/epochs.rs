@@ -41,6 +41,8 @@ pub(crate) struct Epochs {
     path: PathBuf,
     current: u32,
     trusted: Extents,
+    /// The run before this one is known not to have ended cleanly.
+    follows_crash: bool,
 }
 
 /// What the file says.
@@ -70,10 +72,12 @@ impl Epochs {
             Err(Unread::Newer(version)) => return Err(OpenFault::newer(&path, version)),
             Err(Unread::Lost(detail)) => (None, Some(lost(&path, &detail))),
         };
+        let follows_crash =
+            noted.as_ref().is_some_and(|noted| noted.newest != 0 && !contains(&noted.trusted, noted.newest));
         let next = noted.as_ref().and_then(|noted| noted.newest.checked_add(1));
         let trusted = noted.unwrap_or_default().trusted;
         let next = next.filter(|next| !contains(&trusted, *next)).unwrap_or_else(|| random(&trusted));
-        let mut epochs = Self { path, current: next, trusted };
+        let mut epochs = Self { path, current: next, trusted, follows_crash };
         let begun = disk.create_directory(index).and_then(|()| disk.sync_directory(parent(index)));
         if let Err(error) = begun.and_then(|()| epochs.note(disk)) {
             epochs.current = random(&epochs.trusted);
@@ -92,7 +96,7 @@ impl Epochs {
             Err(Unread::Newer(version)) => Err(OpenFault::newer(&path, version)),
             noted => {
                 let trusted = noted.unwrap_or_default().trusted;
-                Ok(Self { path, current: NO_EPOCH, trusted })
+                Ok(Self { path, current: NO_EPOCH, trusted, follows_crash: false })
             }
         }
     }
@@ -106,6 +110,14 @@ impl Epochs {
     /// The epoch of this start.
     pub(crate) fn current(&self) -> u32 {
         self.current
+    }
+
+    /// What the operator should know of the run before this one.
+    pub(crate) fn notice(&self) -> Option<&'static str> {
+        self.follows_crash.then_some(
+            "the last run did not end cleanly: objects that came in it are compared with their digests before their first \
+             use, from now on and behind the service; what it had not written down yet is fetched again",
+        )
     }
 
     /// Whether bodies of this epoch have to be verified before they are used.
@@ -180,6 +192,12 @@ fn payload(bytes: &[u8]) -> Option<Noted> {
     Some(Noted { newest, trusted })
 }
 
+/// The epochs that a file trusts.
+#[cfg(feature = "fuzzing")]
+pub(super) fn trusted_of(bytes: &[u8]) -> Option<Extents> {
+    decode(bytes).ok().map(|noted| noted.trusted)
+}
+
 fn contains(trusted: &Extents, epoch: u32) -> bool {
     trusted.contiguous_end(u64::from(epoch)) > u64::from(epoch)
 }
@@ -237,7 +255,9 @@ mod tests {
         first.stop(&RealDisk).unwrap();
         let (second, _) = start(&index);
         assert_eq!((second.current(), second.is_unclean(1), second.is_unclean(2)), (2, false, false));
+        assert_eq!((first.notice(), second.notice()), (None, None));
         let (mut third, _) = start(&index);
+        assert!(third.notice().is_some());
         assert_eq!((third.current(), third.is_unclean(1), third.is_unclean(2)), (3, false, true));
         third.verified(&RealDisk, &[2, 3]).unwrap();
         assert!(!third.is_unclean(2));

@@ -5,6 +5,7 @@
 //!
 //! Deliberately not here: what makes two versions equal.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::body::{Body, Partial};
@@ -15,7 +16,7 @@ use crate::parts::Home;
 use crate::pieces::completion;
 use crate::quota::NoSpace;
 use crate::store::Inner;
-use crate::{Claim, Contents, Digest, Entry, Failure, Key, Refused, Writer, reasons};
+use crate::{Claim, Contents, Digest, Entry, Failure, Key, PieceClaim, Refused, Writer, reasons};
 
 /// What is known of a body that is going to be filled in pieces.
 #[derive(Clone, Copy, Debug)]
@@ -28,15 +29,20 @@ pub struct PartialSpec {
 
 impl<C: Contents> Claim<C> {
     /// Makes an entry whose body has no bytes yet, puts it in the index in place of whatever is there (which is another
-    /// version), and wakes everybody who waits for this flight. Bytes are reserved as pieces are begun. On refusal the claim
-    /// comes back.
+    /// version), and wakes everybody who waits for this flight. The pieces of `first`, as by [`Writer::claim_pieces`], are
+    /// claimed before anybody can see the entry. Bytes are reserved as pieces are begun. On refusal the claim comes back.
     pub async fn publish_partial(
         self,
         head: C::Head,
         spec: PartialSpec,
-    ) -> Result<Arc<Entry<C>>, (Self, Refused)> {
+        first: Range<u64>,
+        piece: u64,
+    ) -> Result<(Arc<Entry<C>>, Vec<PieceClaim>), (Self, Refused)> {
         match self.store().create_partial(self.key(), spec).await {
-            Ok(body) => Ok(self.put_partial(head, body)),
+            Ok(body) => {
+                let claims = PieceClaim::of(&body, first, piece, usize::MAX);
+                Ok((self.put_partial(head, body), claims))
+            }
             Err(refused) => Err((self, refused)),
         }
     }

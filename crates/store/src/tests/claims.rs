@@ -194,3 +194,19 @@ async fn only_a_complete_body_gets_its_place_back() {
     drop(second);
     assert!(house.writer.reader().lookup(&key_of(1)).is_none());
 }
+
+/// A small body that found its twin between claim and confirmation is the same bytes in another body: the 304 was lost.
+#[tokio::test]
+async fn a_body_that_finds_its_twin_meanwhile_is_confirmed_all_the_same() {
+    let house = House::new(1 << 20);
+    house.put(2, b"same").await;
+    house.writer.settle().await;
+    let old = house.put(1, b"same").await;
+    let claim = house.claim(1);
+    house.writer.settle().await;
+    let merged = house.writer.reader().lookup(&key_of(1)).unwrap();
+    assert!(!Arc::ptr_eq(&merged.body, &old.body), "it has found its twin");
+    let Ok(entry) = claim.refresh(9) else { panic!("the same bytes") };
+    assert!(Arc::ptr_eq(&entry.body, &merged.body));
+    assert_eq!(*house.writer.reader().lookup(&key_of(1)).unwrap().head, 9);
+}

@@ -24,8 +24,8 @@ fn one(range: Range<u64>) -> Vec<Range<u64>> {
 
 async fn begun(house: &House, key: u8, promised: Option<Digest>) -> Arc<Entry<Plain>> {
     let spec = PartialSpec { length: LENGTH, promised };
-    match house.claim(key).publish_partial(3, spec).await {
-        Ok(entry) => entry,
+    match house.claim(key).publish_partial(3, spec, 0..0, 0).await {
+        Ok((entry, _)) => entry,
         Err((_, refused)) => panic!("{refused:?}"),
     }
 }
@@ -120,7 +120,9 @@ async fn what_is_claimed_is_what_is_missing_cut_at_multiples() {
 async fn a_body_has_a_limited_number_of_claims() {
     let house = House::new(4 << 20);
     let spec = PartialSpec { length: 1000 * PIECE, promised: None };
-    let Ok(entry) = house.claim(1).publish_partial(0, spec).await else { panic!("it takes no room") };
+    let Ok((entry, _)) = house.claim(1).publish_partial(0, spec, 0..0, 0).await else {
+        panic!("it takes no room")
+    };
     let some = claims(&house, &entry, 0..u64::MAX);
     assert_eq!(some.len(), 256);
     let next = 256 * PIECE..257 * PIECE;
@@ -492,7 +494,9 @@ async fn a_body_that_becomes_the_twin_of_another_is_kept_once() {
 async fn a_body_of_nothing_is_whole_at_once() {
     let house = House::new(4 << 20);
     let spec = PartialSpec { length: 0, promised: None };
-    let Ok(entry) = house.claim(1).publish_partial(0, spec).await else { panic!("there is room") };
+    let Ok((entry, _)) = house.claim(1).publish_partial(0, spec, 0..0, 0).await else {
+        panic!("there is room")
+    };
     assert_eq!(entry.body.wait_complete().await, Ok((0, Digest::of(b""))));
     drop(entry);
     house.writer.settle().await;

@@ -103,7 +103,9 @@ impl Bed {
         let (house, disk) = Self::open(tempfile::tempdir().unwrap(), is_faulty);
         let source = source(plan.length as usize, plan.length);
         let spec = PartialSpec { length: plan.length, promised: plan.promised.then(|| Digest::of(&source)) };
-        let Ok(entry) = house.claim(1).publish_partial(1, spec).await else { panic!("there is room") };
+        let Ok((entry, _)) = house.claim(1).publish_partial(1, spec, 0..0, 0).await else {
+            panic!("there is room")
+        };
         let model = vec![Byte::Missing; source.len() / UNIT as usize];
         let (claims, fills) = (Vec::new(), Vec::new());
         Self { house: Some(house), disk, entry: Some(entry), source, model, claims, fills }
@@ -258,7 +260,7 @@ impl Bed {
             None => {
                 prop_assert!(!self.model.contains(&Byte::Committed), "what was committed survives");
                 let spec = PartialSpec { length: self.source.len() as u64, promised: None };
-                let Ok(entry) = house.claim(1).publish_partial(1, spec).await else {
+                let Ok((entry, _)) = house.claim(1).publish_partial(1, spec, 0..0, 0).await else {
                     panic!("there is room")
                 };
                 entry

@@ -46,6 +46,7 @@ fn head(fields: &[(&str, &[u8])], times: [u64; 4], confirmed: Confirmation) -> H
             keep_until,
             stale_for,
             is_marked: false,
+            reach: NamedBy::Client,
         },
     )
 }
@@ -185,7 +186,13 @@ fn a_typical_head_is_short() {
         headers.append(name, HeaderValue::from_static(value));
     }
     let now = Timestamp(1_700_000_000_123);
-    let answered = Answered { status: StatusCode::OK, headers: &headers, asked_at: now, answered_at: now };
+    let answered = Answered {
+        status: StatusCode::OK,
+        headers: &headers,
+        asked_at: now,
+        answered_at: now,
+        reach: NamedBy::Client,
+    };
     let wish =
         Wish { keep_until: now.after(Duration::from_secs(864_000)), stale_for: Duration::from_secs(86_400) };
     let head = Head::sent(answered, headers.clone(), Terms::default(), wish);

@@ -209,6 +209,7 @@ proptest! {
                     headers: &headers,
                     asked_at: Timestamp(arrived.0 - response.delay),
                     answered_at: arrived,
+                    reach: crate::NamedBy::Client,
                 };
                 let wish = Wish { keep_until: now, stale_for: Duration::ZERO };
                 let head = Head::sent(answered, headers.clone(), Terms::default(), wish);

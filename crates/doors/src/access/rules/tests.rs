@@ -115,6 +115,48 @@ fn no_spelling_of_a_path_slips_past_a_refusal_or_into_a_permission() {
 }
 
 #[test]
+fn what_a_server_behind_takes_for_the_path_is_refused_as_well() {
+    let rules = rules(&["deny any path=/r/app/admin", "deny any path=/https://host/p", "allow any"]);
+    for path in [
+        "/r/app/%61dmin",
+        "/r/app/%41DMIN/x",
+        "/r/app//admin",
+        "/r/app/;v=1/admin",
+        "/r/app/admin;v=1",
+        "/r/app/admin%2fx",
+        "/r/app/admin\\x",
+        "/https://host/%70/f",
+        "/https:/host//p",
+    ] {
+        assert!(rules.check(&get("10.0.0.1", path)).is_err(), "{path}");
+    }
+    for path in ["/r/app/administrators", "/r/app/%2561dmin", "/r/app/x/admin", "/https://host/q"] {
+        assert_eq!(rules.check(&get("10.0.0.1", path)), Ok(()), "{path}");
+    }
+}
+
+#[test]
+fn dot_segments_are_seen_in_every_spelling() {
+    for path in [
+        "/..",
+        "/a/.",
+        "..",
+        "/%2e%2E/a",
+        "/.%2e",
+        "/a%2f..%2Fb",
+        "/..%5cb",
+        "/a\\..\\b",
+        "/..;/b",
+        "/..%3bx/b",
+    ] {
+        assert!(has_dot_segment(path), "{path}");
+    }
+    for path in ["/", "/a.b", "/.a", "/...", "/..a/b", "/a..", "/%2e%2ea", "/a;..", "/%", "/%2"] {
+        assert!(!has_dot_segment(path), "{path}");
+    }
+}
+
+#[test]
 fn strangers_reach_proxy_and_tunnels_only_by_a_rule_that_names_them() {
     let stranger = |rules: &Rules, door| rules.check(&asked("203.0.113.9", door, &Method::GET, "/")).is_ok();
     let open = rules(&["allow any"]);

@@ -98,7 +98,13 @@ fn a_wrong_ttl_is_refused_with_what_is_wrong() {
     let cases = [
         ("", "empty"),
         ("5", "no unit"),
-        ("42t", "unknown unit"),
+        (
+            "42t",
+            "unknown unit `t`; give a whole number above 0 with one unit of d (days), h (hours), m (minutes) or s",
+        ),
+        ("5min", "unknown unit `min`"),
+        ("5ms", "unknown unit `ms`"),
+        ("10%25", "no unit"),
         ("1D", "unknown unit"),
         ("1w", "unknown unit"),
         ("1é", "unknown unit"),

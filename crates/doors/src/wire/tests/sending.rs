@@ -15,6 +15,8 @@ use tokio::io::AsyncReadExt;
 
 use super::super::extents::{self, VIEW_MIN};
 use super::super::io::STEP;
+use tokio::net::TcpStream;
+
 use super::*;
 
 /// The path is `/<length>`.

@@ -87,9 +87,15 @@ impl What {
             return None;
         }
         // The same reading as a URL's host: IDNA, lower case, an IPv4 address in any notation.
-        match (Host::parse(name.strip_suffix('.').unwrap_or(name)).ok()?, below) {
-            (Host::Domain(name), true) => Some(Self::Below(name)),
-            (Host::Domain(name), false) => Some(Self::Host(name)),
+        match (Host::parse(name).ok()?, below) {
+            (Host::Domain(name), below) => {
+                // IDNA knows other dots and stars than the usual ones. Two dots at the end are those of no name,
+                // and with one of them gone the rest may be an address.
+                let name = name.strip_suffix('.').unwrap_or(&name);
+                let is_name = !name.is_empty() && !name.ends_with('.') && !name.contains('*');
+                let what = if below { Self::Below } else { Self::Host };
+                is_name.then(|| what(name.to_owned()))
+            }
             (Host::Ipv4(address), false) => Some(Self::Net(IpAddr::from(address).into())),
             (Host::Ipv6(address), false) => Some(Self::Net(IpAddr::from(address).into())),
             (Host::Ipv4(_) | Host::Ipv6(_), true) => None,

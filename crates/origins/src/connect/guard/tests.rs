@@ -334,8 +334,25 @@ fn texts_that_are_no_rules_are_refused_by_name() {
         "files lab",
         "10.0.0.0/8:80",
         ":80",
+        "10...",
+        "files.lab..",
+        "files.lab.\u{3002}",
+        "files\u{ff0a}.lab",
     ] {
         let error = text.parse::<AllowOrigin>().expect_err(text);
         assert!(error.to_string().contains(&format!("`{text}`")), "{error}");
     }
+}
+
+#[test]
+fn the_operators_hosts_may_be_private_but_no_metadata_service() {
+    let guard = guard(&[]).for_operator();
+    for text in ["127.0.0.1", "10.1.2.3", "192.168.0.1", "::1", "fd00::1", "::ffff:127.0.0.1", "100.64.0.1"] {
+        assert_eq!(refused(&guard, text), None, "{text}");
+    }
+    for text in ["169.254.169.254", "::ffff:169.254.169.254", "fd00:ec2::254", "100.100.100.200"] {
+        assert!(refused(&guard, text).is_some(), "{text}");
+    }
+    assert!(guard.check_host("app.internal", 6000).is_ok());
+    assert!(guard.check_host("metadata.google.internal", 80).is_err());
 }

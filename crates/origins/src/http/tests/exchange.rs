@@ -20,7 +20,7 @@ fn with_fields(mut request: OriginRequest, fields: &[(&'static str, &'static str
 
 pub(super) fn hosted(mut request: OriginRequest, host: &str) -> OriginRequest {
     let host = Some(HeaderValue::from_str(host).expect("a host"));
-    request.purpose = Purpose::Exchange(Manners { host, interim: None });
+    request.purpose = Purpose::Exchange(Manners { host, ..Manners::default() });
     request
 }
 
@@ -160,7 +160,7 @@ async fn interim_answers_are_told_at_once_and_in_order() {
         }
     });
     let mut request = exchange("GET", &origin.url("/"));
-    request.purpose = Purpose::Exchange(Manners { host: None, interim: Some(interim) });
+    request.purpose = Purpose::Exchange(Manners { interim: Some(interim), ..Manners::default() });
     let bench = Bench::new();
     let (answer, ()) = tokio::join!(bench.send(request), async {
         for (gate, due) in gates.iter().zip([1, 3]) {

@@ -40,8 +40,16 @@ async fn framing_that_can_be_read_in_two_ways_is_refused() {
         "Content-Length: 99999999999999999999",
         "Transfer-Encoding: gzip, chunked",
         "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
-        "Transfer-Encoding: identity",
         "Transfer-Encoding: xchunked",
+        "Transfer-Encoding: \"chunked\"",
+        "Transfer-Encoding: chunked;a=b",
+        "Transfer-Encoding: identity, chunked",
+        "Transfer-Encoding: chunked, identity",
+        "Transfer-Encoding: GZIP",
+        "Transfer-Encoding: x-compress",
+        "Transfer-Encoding: identity\r\nTransfer-Encoding: chunked",
+        "Transfer-Encoding: identity\r\nContent-Length: 5",
+        "Transfer-Encoding:",
         "X-Folded: a\r\n b\r\nContent-Length: 5",
         "Content-Length : 5",
         "X-Null: a\0b\r\nContent-Length: 5",
@@ -51,6 +59,16 @@ async fn framing_that_can_be_read_in_two_ways_is_refused() {
         assert_eq!(kind(head(fields)).await, Kind::OriginBroken, "{fields:?}");
     }
     let old = Script::raw("HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n");
+    assert_eq!(kind(old).await, Kind::OriginBroken);
+}
+
+// RFC 9112 section 6.3, rule 4.
+#[tokio::test]
+async fn a_word_that_is_no_transfer_coding_leaves_the_end_to_the_connection() {
+    for fields in ["Transfer-Encoding: identity", "Transfer-Encoding: Binary"] {
+        assert_eq!(body(head(fields)).await, CHUNKS, "{fields:?}");
+    }
+    let old = Script::raw("HTTP/1.0 200 OK\r\nTransfer-Encoding: identity\r\n\r\na").then(Step::Close);
     assert_eq!(kind(old).await, Kind::OriginBroken);
 }
 

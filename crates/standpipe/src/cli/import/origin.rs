@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use cache::{Error, Kind, Origin, OriginBody, OriginRequest, OriginResponse, RequestBody};
+use cache::{Error, Kind, NamedBy, Origin, OriginBody, OriginRequest, OriginResponse, RequestBody};
 use futures_util::future::BoxFuture;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, DATE, LAST_MODIFIED};
 use http::{HeaderMap, HeaderValue, StatusCode};
@@ -62,7 +62,13 @@ impl TreeOrigin {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
         }
         let body = FileBody { file, left: metadata.len(), url: url.clone() };
-        Ok(OriginResponse { status: StatusCode::OK, headers, body: Box::pin(body) as OriginBody, url })
+        Ok(OriginResponse {
+            status: StatusCode::OK,
+            headers,
+            body: Box::pin(body) as OriginBody,
+            url,
+            reach: NamedBy::Client,
+        })
     }
 }
 

@@ -1,8 +1,8 @@
 //! [`Tree`]: puts files into a tree, as hard links where that is possible, else as copies.
 //!
 //! Owns the open root and the open directory of the last file. Invariants: nothing outside the root is touched, whatever
-//! lies in the tree (no link is followed on the way); a file appears whole or not at all; what is in the way is not
-//! removed unless it is an older file of the same name. All functions wait for the disk: the command has no other work.
+//! lies in the tree (no link is followed on the way); a file appears whole and readable for everybody, or not at all; what
+//! is in the way is not removed unless it is an older file of the same name. All functions wait for the disk: the command has no other work.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -17,6 +17,9 @@ use rustix::io::Errno;
 
 /// Name of the file that is not complete yet.
 const UNFINISHED: &str = ".standpipe-export";
+
+/// A tree is for web servers, which are other users; who may look into it is said by the directory above it.
+const FOR_EVERYBODY: Mode = Mode::from_raw_mode(0o644);
 
 /// The directory that is written to.
 pub(in crate::cli) struct Tree {
@@ -101,9 +104,9 @@ impl Tree {
             file => file?,
         };
         match self.found(name, &file)? {
-            Found::Same => return Ok(Put::Unchanged),
+            Found::Same if is_readable(&file)? => return Ok(Put::Unchanged),
             Found::Another if replace == Replace::Forbidden => return Err(PutError::InTheWay),
-            Found::Another | Found::Nothing => {}
+            Found::Same | Found::Another | Found::Nothing => {}
         }
         let put = self.make(source, &file)?;
         self.set_time(modified)?;
@@ -149,13 +152,15 @@ impl Tree {
     fn make(&self, source: &Path, file: &File) -> Result<Put, PutError> {
         self.discard()?;
         match rustix::fs::linkat(CWD, source, &self.root, &self.unfinished, AtFlags::empty()) {
-            Ok(()) => return Ok(Put::Linked),
+            Ok(()) if is_readable(file)? => return Ok(Put::Linked),
+            // Not ours: what nobody else can read is of no use in a tree.
+            Ok(()) => self.discard()?,
             Err(Errno::NOENT) => return Err(PutError::Gone),
             Err(Errno::XDEV | Errno::PERM | Errno::MLINK | Errno::ACCESS | Errno::OPNOTSUPP) => {}
             Err(error) => return Err(error.into()),
         }
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-        let copy = rustix::fs::openat(&self.root, &self.unfinished, flags, Mode::from_raw_mode(0o644))?;
+        let copy = rustix::fs::openat(&self.root, &self.unfinished, flags, FOR_EVERYBODY)?;
         io::copy(&mut &*file, &mut File::from(copy))?;
         Ok(Put::Copied)
     }
@@ -194,6 +199,17 @@ impl Tree {
     }
 }
 
+/// Lets everybody read a file of the store, whose directory is closed to them. `false` when it is not ours to do that.
+fn is_readable(file: &File) -> Result<bool, PutError> {
+    if file.metadata()?.mode() & FOR_EVERYBODY.bits() == FOR_EVERYBODY.bits() {
+        return Ok(true);
+    }
+    match rustix::fs::fchmod(file, FOR_EVERYBODY) {
+        Err(Errno::PERM) => Ok(false),
+        changed => Ok(changed.map(|()| true)?),
+    }
+}
+
 /// One directory deeper; it is made when absent. A link is not followed.
 fn step(directory: &OwnedFd, name: &OsStr) -> Result<OwnedFd, Errno> {
     let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::RDONLY | OFlags::CLOEXEC;
@@ -211,7 +227,7 @@ fn step(directory: &OwnedFd, name: &OsStr) -> Result<OwnedFd, Errno> {
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::os::unix::fs::symlink;
+    use std::os::unix::fs::{PermissionsExt, symlink};
     use std::path::PathBuf;
     use std::time::Duration;
 
@@ -269,6 +285,21 @@ mod tests {
         assert_eq!(bench.names(), 1, "nothing unfinished is left");
         let modified = fs::metadata(bench.root.join("https/a/x")).expect("there").modified().expect("a time");
         assert_eq!(modified, SystemTime::UNIX_EPOCH + Duration::from_secs(1000));
+    }
+
+    // A store's files are closed to others, and a link has the mode of the file.
+    #[test]
+    fn what_is_put_into_a_tree_can_be_read_by_everybody() {
+        let mut bench = Bench::new();
+        let source = bench.source("x");
+        let close = || fs::set_permissions(&source, fs::Permissions::from_mode(0o600)).expect("ours");
+        let mode = |bench: &Bench| fs::metadata(bench.root.join("https/a/x")).expect("there").mode() & 0o777;
+        close();
+        assert!(matches!(bench.put("https/a/x", &source), Ok(Put::Linked)));
+        assert_eq!(mode(&bench), 0o644);
+        close();
+        assert!(matches!(bench.put("https/a/x", &source), Ok(Put::Unchanged)));
+        assert_eq!(mode(&bench), 0o644, "also where the link was there");
     }
 
     #[test]

@@ -6,15 +6,15 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::super::file::{described, texts};
+use super::super::raw::{Given, Source, nearest};
 use super::{KINDS, Kind, Member, RawTable};
-use crate::config::file::{described, texts};
-use crate::config::raw::{Given, Source, nearest};
 
 /// Most tables of one kind: more is surely a mistake, and every one is looked at for requests.
 const MOST: usize = 10_000;
 
 /// Who knows places and gathers problems.
-pub(in crate::config) trait Reading {
+pub(in super::super) trait Reading {
     /// Where a byte is.
     fn source(&self, offset: usize) -> Source;
 
@@ -23,12 +23,12 @@ pub(in crate::config) trait Reading {
 }
 
 /// The kind of table with this name.
-pub(in crate::config) fn kind_of(name: &str) -> Option<&'static Kind> {
+pub(in super::super) fn kind_of(name: &str) -> Option<&'static Kind> {
     KINDS.iter().find(|kind| kind.name == name)
 }
 
 /// Reads all tables of one kind.
-pub(in crate::config) fn read(
+pub(in super::super) fn read(
     kind: &'static Kind,
     value: &Spanned<DeValue<'_>>,
     reading: &mut impl Reading,

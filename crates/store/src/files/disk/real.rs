@@ -2,9 +2,9 @@
 //!
 //! Stateless. Calls that a signal interrupts are made again; every other error goes to the caller.
 
-use std::fs::{self, File};
+use std::fs::{self, DirBuilder, File};
 use std::io::{self, IoSlice};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
@@ -19,9 +19,19 @@ pub struct RealDisk;
 /// A link is somebody else's doing: what it leads to is not what was stored, and not to be written to.
 pub(in crate::files) const NO_LINK: i32 = OFlags::NOFOLLOW.bits().cast_signed();
 
+/// Objects may have been fetched with credentials: nobody else reads what the store writes.
+pub(in crate::files) const FILE_MODE: u32 = 0o600;
+/// As [`FILE_MODE`], for directories.
+const DIRECTORY_MODE: u32 = 0o700;
+
+/// Makes one directory; its parent must be there.
+pub(in crate::files) fn make_directory(path: &Path) -> io::Result<()> {
+    DirBuilder::new().mode(DIRECTORY_MODE).create(path)
+}
+
 impl Disk for RealDisk {
     fn create(&self, path: &Path) -> io::Result<File> {
-        File::options().read(true).write(true).create_new(true).open(path)
+        File::options().read(true).write(true).create_new(true).mode(FILE_MODE).open(path)
     }
 
     fn open(&self, path: &Path) -> io::Result<File> {
@@ -29,7 +39,9 @@ impl Disk for RealDisk {
     }
 
     fn open_write(&self, path: &Path) -> io::Result<File> {
-        File::options().read(true).write(true).create(true).truncate(false).custom_flags(NO_LINK).open(path)
+        let mut options = File::options();
+        options.read(true).write(true).create(true).truncate(false).mode(FILE_MODE);
+        options.custom_flags(NO_LINK).open(path)
     }
 
     fn write_at(&self, file: &File, slices: &[IoSlice<'_>], offset: u64) -> io::Result<usize> {
@@ -70,7 +82,7 @@ impl Disk for RealDisk {
     }
 
     fn create_directory(&self, path: &Path) -> io::Result<()> {
-        fs::create_dir_all(path)
+        DirBuilder::new().recursive(true).mode(DIRECTORY_MODE).create(path)
     }
 
     fn remove_directory(&self, path: &Path) -> io::Result<()> {
