@@ -112,7 +112,7 @@ async fn a_body_deleted_under_a_warm_entry_is_dropped_when_it_is_read() {
     house.put(2, &source(100_000, 2)).await;
     fs::remove_file(house.path(&entry.body.digest().unwrap())).unwrap();
     assert!(drain(entry.body.read(0..u64::MAX)).await.1.is_some());
-    house.writer.0.drop_lost();
+    house.wait_for("damaged_total", 1);
     assert!(house.writer.reader().find(&key_of(1)).await.is_none());
 }
 
