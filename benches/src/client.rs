@@ -2,6 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::ops::Range;
 use std::time::Instant;
 
 use rustix::buffer::spare_capacity;
@@ -24,8 +25,37 @@ pub(crate) struct Seen {
     pub(crate) bytes: u64,
 }
 
+/// One request, and what must come.
+pub(crate) struct Asked {
+    pub(crate) path: String,
+    /// Further lines of the head, each with its end.
+    pub(crate) fields: &'static str,
+    /// The bytes that are wanted; without, all.
+    pub(crate) range: Option<Range<u64>>,
+    /// Whether the object has these bytes at this place.
+    pub(crate) is_right: fn(u64, &[u8]) -> bool,
+}
+
+impl Asked {
+    /// All of what is at `path`, whatever it is.
+    pub(crate) fn path(path: String) -> Self {
+        Self { path, fields: "", range: None, is_right: |_, _| true }
+    }
+
+    fn head(&self) -> String {
+        let range = self.range.as_ref().map_or_else(String::new, |range| {
+            format!("Range: bytes={}-{}\r\n", range.start, range.end.saturating_sub(1))
+        });
+        format!("GET {} HTTP/1.1\r\nHost: bench\r\n{}{range}\r\n", self.path, self.fields)
+    }
+}
+
 struct Connection {
     stream: TcpStream,
+    /// What is under way.
+    wanted: Asked,
+    /// Where in the object the next byte of the body lies.
+    position: u64,
     head: Vec<u8>,
     /// Body bytes still to come, once the head is read.
     remaining: Option<u64>,
@@ -41,7 +71,18 @@ pub(crate) fn run(
     total: u64,
     target: impl Fn(u64) -> String,
 ) -> Result<Seen, String> {
-    Run::new(address, connections, total, &target)
+    run_asking(address, connections, total, |n| Asked::path(target(n)))
+}
+
+/// The same with more to say about the n-th request. Answers to ranges must be 206 for exactly that range, and every byte
+/// right.
+pub(crate) fn run_asking(
+    address: SocketAddr,
+    connections: usize,
+    total: u64,
+    request: impl Fn(u64) -> Asked,
+) -> Result<Seen, String> {
+    Run::new(address, connections, total, &request)
         .and_then(Run::finish)
         .map_err(|error| format!("load on {address}: {error}"))
 }
@@ -49,7 +90,7 @@ pub(crate) fn run(
 struct Run<'a> {
     epoll: rustix::fd::OwnedFd,
     connections: Vec<Connection>,
-    target: &'a dyn Fn(u64) -> String,
+    request: &'a dyn Fn(u64) -> Asked,
     asked: u64,
     answered: u64,
     total: u64,
@@ -63,14 +104,14 @@ impl<'a> Run<'a> {
         address: SocketAddr,
         connections: usize,
         total: u64,
-        target: &'a dyn Fn(u64) -> String,
+        request: &'a dyn Fn(u64) -> Asked,
     ) -> io::Result<Self> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let seen = Seen { wall: 0.0, latencies: Vec::new(), first_bytes: Vec::new(), bytes: 0 };
         let mut run = Self {
             epoll,
             connections: Vec::with_capacity(connections),
-            target,
+            request,
             asked: 0,
             answered: 0,
             total,
@@ -87,6 +128,8 @@ impl<'a> Run<'a> {
             let asked = Instant::now();
             run.connections.push(Connection {
                 stream,
+                wanted: Asked::path(String::new()),
+                position: 0,
                 head: Vec::new(),
                 remaining: None,
                 asked,
@@ -121,13 +164,14 @@ impl<'a> Run<'a> {
         if self.asked == self.total {
             return Ok(());
         }
-        let target = (self.target)(self.asked);
+        let wanted = (self.request)(self.asked);
         self.asked += 1;
         let connection = &mut self.connections[index];
         connection.asked = Instant::now();
         connection.has_body_byte = false;
-        let request = format!("GET {target} HTTP/1.1\r\nHost: bench\r\n\r\n");
-        connection.stream.write_all(request.as_bytes())
+        connection.position = wanted.range.as_ref().map_or(0, |range| range.start);
+        connection.wanted = wanted;
+        connection.stream.write_all(connection.wanted.head().as_bytes())
     }
 
     fn read(&mut self, index: usize) -> io::Result<()> {
@@ -149,6 +193,7 @@ impl<'a> Run<'a> {
             let remaining = connection.remaining.unwrap_or(0);
             let left =
                 remaining.checked_sub(body as u64).ok_or_else(|| io::Error::other("too many bytes"))?;
+            connection.check(&self.buffer[count - body..count])?;
             self.seen.bytes += body as u64;
             if body > 0 && !connection.has_body_byte {
                 connection.has_body_byte = true;
@@ -170,6 +215,16 @@ impl<'a> Run<'a> {
 }
 
 impl Connection {
+    /// Judges the next bytes of the body.
+    fn check(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if !(self.wanted.is_right)(self.position, bytes) {
+            let place = self.position;
+            return Err(io::Error::other(format!("{}: wrong bytes at or after {place}", self.wanted.path)));
+        }
+        self.position += bytes.len() as u64;
+        Ok(())
+    }
+
     /// Collects the head; once it is whole, notes the body's length and says how many bytes of it came along.
     fn take_head(&mut self, bytes: &[u8]) -> io::Result<Option<usize>> {
         self.head.extend_from_slice(bytes);
@@ -180,13 +235,20 @@ impl Connection {
             return Ok(None);
         };
         let text = String::from_utf8_lossy(&self.head[..end]).to_ascii_lowercase();
-        if !text.starts_with("http/1.1 200") {
-            return Err(io::Error::other(format!("not 200: {}", text.lines().next().unwrap_or_default())));
+        let field = |name| text.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+        let is_right = match &self.wanted.range {
+            None => text.starts_with("http/1.1 200"),
+            Some(range) => {
+                let place = format!("bytes {}-{}/", range.start, range.end.saturating_sub(1));
+                text.starts_with("http/1.1 206")
+                    && field("content-range:").is_some_and(|value| value.starts_with(&place))
+            }
+        };
+        if !is_right {
+            return Err(io::Error::other(format!("not what was asked for: {text}")));
         }
-        let length = text
-            .lines()
-            .find_map(|line| line.strip_prefix("content-length:"))
-            .and_then(|value| value.trim().parse().ok())
+        let length = field("content-length:")
+            .and_then(|value| value.parse().ok())
             .ok_or_else(|| io::Error::other("no content-length"))?;
         let body = self.head.len() - end - 4;
         self.head.clear();

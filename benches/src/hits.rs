@@ -3,9 +3,10 @@
 use std::fs;
 use std::path::PathBuf;
 
+use crate::client::{self, Asked};
 use crate::report::{Report, Row};
 use crate::servers::{self, Server};
-use crate::{Options, client, cpu};
+use crate::{Options, cpu};
 
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
@@ -19,17 +20,23 @@ const BARE: u64 = 16 * KIB;
 /// CPU per request of ours at most so many times that of a loop that only reads and writes.
 const BARE_BOUND: f64 = 1.35;
 
-struct Case {
-    name: &'static str,
-    file: &'static str,
-    size: u64,
-    connections: usize,
-    requests: u64,
+/// What is asked for again and again.
+pub(crate) struct Case {
+    pub(crate) name: &'static str,
+    /// Path at the origin.
+    pub(crate) file: &'static str,
+    /// Further lines of the request's head.
+    pub(crate) fields: &'static str,
+    /// Length of the body.
+    pub(crate) size: u64,
+    pub(crate) connections: usize,
+    /// Requests of a round.
+    pub(crate) requests: u64,
 }
 
 /// 1 KiB to 1 MiB, keep-alive, 32 connections.
 pub(crate) fn small(options: &Options, report: &mut Report) -> Result<(), String> {
-    let case = |name, file, size, requests| Case { name, file, size, connections: 32, requests };
+    let case = |name, file, size, requests| Case { name, file, fields: "", size, connections: 32, requests };
     let cases = [
         case("1 KiB hit", "/1k", KIB, 80_000),
         case("16 KiB hit", "/16k", 16 * KIB, 60_000),
@@ -43,7 +50,14 @@ pub(crate) fn small(options: &Options, report: &mut Report) -> Result<(), String
 
 /// 64 MiB and 1 GiB, 1 and 8 connections.
 pub(crate) fn large(options: &Options, report: &mut Report) -> Result<(), String> {
-    let case = |name, file, size, connections, requests| Case { name, file, size, connections, requests };
+    let case = |name, file, size, connections, requests| Case {
+        name,
+        file,
+        fields: "",
+        size,
+        connections,
+        requests,
+    };
     let cases = [
         case("64 MiB hit, 1 connection", "/64m", 64 * MIB, 1, 64),
         case("64 MiB hit, 8 connections", "/64m", 64 * MIB, 8, 64),
@@ -69,21 +83,8 @@ fn compare(
         if case.size <= BARE {
             all.push(servers::bare(case.size)?);
         }
-        let mut samples = vec![Vec::new(); all.len()];
-        for server in &all {
-            ask(server, case, case.connections as u64 * 2)?;
-        }
-        for _ in 0..options.rounds {
-            for (server, samples) in all.iter().zip(&mut samples) {
-                let before = server.cpu();
-                let requests = (case.requests / options.scale).max(case.connections as u64);
-                let bytes = ask(server, case, requests)?;
-                samples.push(figure(server.cpu() - before, requests, bytes));
-            }
-        }
-        for (server, samples) in all.iter().zip(samples) {
-            report.add(Row { case: case.name.to_owned(), server: server.name.clone(), unit, samples });
-        }
+        warm_up(&all, case)?;
+        measure(options, report, &all, case, unit, &figure)?;
         let ratio = report.median(case.name, "standpipe") / report.best(case.name, "nginx");
         report.verdict(case.name, "CPU of ours / best nginx".to_owned(), ratio, bound);
         if case.size <= BARE {
@@ -95,9 +96,39 @@ fn compare(
     fs::remove_dir_all(root).map_err(|error| error.to_string())
 }
 
+/// Has every server fetch the object.
+pub(crate) fn warm_up(servers: &[Server], case: &Case) -> Result<(), String> {
+    servers.iter().try_for_each(|server| ask(server, case, case.connections as u64 * 2).map(drop))
+}
+
+/// Rounds that go from server to server; `figure` makes a sample of CPU seconds, requests, and bytes.
+pub(crate) fn measure(
+    options: &Options,
+    report: &mut Report,
+    servers: &[Server],
+    case: &Case,
+    unit: &'static str,
+    figure: impl Fn(f64, u64, u64) -> f64,
+) -> Result<(), String> {
+    let mut samples = vec![Vec::new(); servers.len()];
+    for _ in 0..options.rounds {
+        for (server, samples) in servers.iter().zip(&mut samples) {
+            let before = server.cpu();
+            let requests = (case.requests / options.scale).max(case.connections as u64);
+            let bytes = ask(server, case, requests)?;
+            samples.push(figure(server.cpu() - before, requests, bytes));
+        }
+    }
+    for (server, samples) in servers.iter().zip(samples) {
+        report.add(Row { case: case.name.to_owned(), server: server.name.clone(), unit, samples });
+    }
+    Ok(())
+}
+
 fn ask(server: &Server, case: &Case, requests: u64) -> Result<u64, String> {
-    let target = server.target(case.file);
-    let seen = client::run(server.address, case.connections, requests, |_| target.clone())?;
+    let path = server.target(case.file);
+    let asked = |_| Asked { fields: case.fields, ..Asked::path(path.clone()) };
+    let seen = client::run_asking(server.address, case.connections, requests, asked)?;
     if seen.bytes != case.size * requests {
         return Err(format!("{} sent {} bytes for {requests} × {}", server.name, seen.bytes, case.size));
     }

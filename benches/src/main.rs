@@ -10,15 +10,18 @@ mod bare;
 mod client;
 mod cpu;
 mod followers;
+mod generated;
 mod hits;
 mod index;
 mod limits;
 mod machine;
 mod misses;
 mod origin;
+mod ranges;
 mod report;
 mod servers;
 mod sessions;
+mod sites;
 mod stats;
 mod traces;
 
@@ -46,9 +49,11 @@ const RESULTS: &str = "benches/results";
 
 type Profile = (&'static str, fn(&Options, &mut Report) -> Result<(), String>);
 
-const PROFILES: [Profile; 7] = [
+const PROFILES: [Profile; 9] = [
     ("small-hits", hits::small),
     ("large-hits", hits::large),
+    ("sites", sites::run),
+    ("ranges", ranges::run),
     ("misses", misses::large),
     ("cold-small", misses::small),
     ("followers", followers::run),

@@ -105,7 +105,7 @@ fn send(mut stream: &TcpStream, paced: Paced) -> std::io::Result<()> {
 
 /// Pacing is this program's purpose: it is the one place that sleeps.
 #[expect(clippy::disallowed_methods)]
-fn pause_until(moment: Instant) {
+pub(crate) fn pause_until(moment: Instant) {
     let pause = moment.saturating_duration_since(Instant::now());
     if pause > Duration::from_micros(500) {
         std::thread::sleep(pause);

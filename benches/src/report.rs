@@ -48,11 +48,17 @@ pub(crate) struct Report {
     machine: Vec<(&'static str, String)>,
     rows: Vec<Row>,
     verdicts: Vec<Verdict>,
+    notes: Vec<&'static str>,
 }
 
 impl Report {
     pub(crate) fn new(machine: Vec<(&'static str, String)>) -> Self {
-        Self { machine, rows: Vec::new(), verdicts: Vec::new() }
+        Self { machine, rows: Vec::new(), verdicts: Vec::new(), notes: Vec::new() }
+    }
+
+    /// A sentence that readers of the figures need.
+    pub(crate) fn note(&mut self, sentence: &'static str) {
+        self.notes.push(sentence);
     }
 
     pub(crate) fn add(&mut self, row: Row) {
@@ -119,6 +125,9 @@ impl Report {
         for (name, value) in &self.machine {
             let _ = writeln!(text, "- {name}: {value}");
         }
+        for note in &self.notes {
+            let _ = writeln!(text, "- {note}");
+        }
         text.push_str(
             "\n| case | server | median | min | max | unit | rounds |\n|---|---|---|---|---|---|---|\n",
         );
@@ -152,6 +161,7 @@ impl Report {
     fn json(&self) -> serde_json::Value {
         json!({
             "machine": self.machine.iter().map(|(name, value)| (*name, value)).collect::<std::collections::BTreeMap<_, _>>(),
+            "notes": self.notes,
             "rows": self.rows.iter().map(|row| json!({
                 "case": row.case, "server": row.server, "unit": row.unit, "samples": row.samples,
             })).collect::<Vec<_>>(),

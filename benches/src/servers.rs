@@ -92,6 +92,23 @@ pub(crate) fn nginx_cache(
     origin: SocketAddr,
     cores: &str,
 ) -> Result<Server, String> {
+    nginx_proxy(name, settings, "", origin, cores)
+}
+
+/// One that fetches and keeps pieces of 1 MiB (its slice module).
+pub(crate) fn nginx_slices(name: &str, settings: &str, origin: SocketAddr) -> Result<Server, String> {
+    let location = "slice 1m; proxy_set_header Range $slice_range;
+           proxy_cache_key $uri$is_args$args$slice_range; proxy_cache_valid 206 1h;";
+    nginx_proxy(name, settings, location, origin, cpu::SERVER_CORE)
+}
+
+fn nginx_proxy(
+    name: &str,
+    settings: &str,
+    location: &str,
+    origin: SocketAddr,
+    cores: &str,
+) -> Result<Server, String> {
     let folder = scratch(&name.replace(' ', "-"))?;
     let address = free_port()?;
     let site = format!(
@@ -101,6 +118,7 @@ pub(crate) fn nginx_cache(
          server {{ listen {address} backlog=4096; location / {{
            proxy_pass http://origin; proxy_http_version 1.1; proxy_set_header Connection '';
            proxy_cache zone; proxy_cache_valid 200 1h; proxy_cache_lock on; proxy_cache_lock_timeout 60s;
+           {location}
          }} }}",
         folder = folder.display(),
     );
@@ -137,7 +155,12 @@ pub(crate) fn bare(length: u64) -> Result<Server, String> {
     ready(Server { name: "bare epoll loop".to_owned(), address, prefix: String::new(), child, folder })
 }
 
-/// Varnish with its default settings but for the size of its store.
+/// What Varnish is not to log of each request: the others write no access log either.
+const SILENT: &str = "vsl_mask=-Begin,-Link,-ReqStart,-ReqMethod,-ReqURL,-ReqProtocol,-ReqHeader,-ReqUnset,\
+    -VCL_call,-VCL_return,-Hit,-RespProtocol,-RespStatus,-RespReason,-RespHeader,-RespUnset,-Filters,-Timestamp,\
+    -Length,-ReqAcct,-End";
+
+/// Varnish with its default settings but for the size of its store and its log.
 pub(crate) fn varnish(origin: SocketAddr) -> Result<Server, String> {
     let folder = scratch("varnish")?;
     let address = free_port()?;
@@ -145,7 +168,7 @@ pub(crate) fn varnish(origin: SocketAddr) -> Result<Server, String> {
     command
         .arg("-F")
         .args(["-a", &address.to_string(), "-b", &origin.to_string(), "-s", "malloc,6g"])
-        .args(["-p", "default_ttl=3600", "-p", "thread_pool_max=1200"])
+        .args(["-p", "default_ttl=3600", "-p", "thread_pool_max=1200", "-p", SILENT])
         .arg("-n")
         .arg(folder.join("varnish"));
     let child = spawn(&mut command, Stdio::null())?;
@@ -156,12 +179,8 @@ pub(crate) fn varnish(origin: SocketAddr) -> Result<Server, String> {
 pub(crate) fn standpipe(origin: SocketAddr, cores: &str) -> Result<Server, String> {
     let folder = scratch("standpipe")?;
     let binary = binary();
-    let mut command = pinned(cores, &binary);
-    command
-        .args(["serve", "--listen", "127.0.0.1:0", "--allow-origin", "127.0.0.0/8", "--store-quota", "40GB"])
-        .arg("--store-directory")
-        .arg(folder.join("store"))
-        .args(["--log-access", "off"]);
+    let mut command = ours(&binary, &folder, cores);
+    command.args(["--store-quota", "40GB"]);
     let mut child = spawn(&mut command, Stdio::piped())?;
     let stdout = child.stdout.take().ok_or("no standard output")?;
     let mut line = String::new();
@@ -173,6 +192,27 @@ pub(crate) fn standpipe(origin: SocketAddr, cores: &str) -> Result<Server, Strin
         .ok_or_else(|| format!("{binary} did not say where it listens: {line:?}"))?;
     let name = "standpipe".to_owned();
     ready(Server { name, address, prefix: format!("/http://{origin}"), child, folder })
+}
+
+/// The same as a reverse proxy: a site with a listener of its own.
+pub(crate) fn standpipe_site(origin: SocketAddr, cores: &str) -> Result<Server, String> {
+    let folder = scratch("standpipe-site")?;
+    let address = free_port()?;
+    let mut command = ours(&binary(), &folder, cores);
+    command
+        .args(["--store-quota", "2GiB", "--site", &format!("bench=http://{origin}/")])
+        .args(["--site-listen", &format!("bench={address}")]);
+    let child = spawn(&mut command, Stdio::null())?;
+    ready(Server { name: "standpipe".to_owned(), address, prefix: String::new(), child, folder })
+}
+
+fn ours(binary: &str, folder: &Path, cores: &str) -> Command {
+    let mut command = pinned(cores, binary);
+    command
+        .args(["serve", "--listen", "127.0.0.1:0", "--allow-origin", "127.0.0.0/8", "--log-access", "off"])
+        .arg("--store-directory")
+        .arg(folder.join("store"));
+    command
 }
 
 /// Where it is.
