@@ -161,7 +161,7 @@ async fn a_full_disk_is_survived_and_recovered_from() {
     committed(&node).await;
     assert!(node.stop().await.success());
     let node = site.builder().start().await;
-    assert_eq!(site.assert_exact(&node).await, LENGTHS.len());
+    assert_eq!(site.assert_exact(&node).await, LENGTHS.len(), "{}", node.stderr());
     // It may have been evicted to make room; if it is there it is right.
     node.fetch(&site.origin.url("/old")).await.expect_body(200, &old);
 }
@@ -185,7 +185,7 @@ async fn a_disk_that_is_full_at_the_start_is_no_reason_not_to_serve() {
     committed(&node).await;
     assert!(node.stop().await.success());
     let node = site.builder().start().await;
-    assert_eq!(site.assert_exact(&node).await, LENGTHS.len());
+    assert_eq!(site.assert_exact(&node).await, LENGTHS.len(), "{}", node.stderr());
 }
 
 // 54: a bit flips anywhere in what a crash has left: bodies, heads, index, journal, epochs, secret, small state.
@@ -274,7 +274,7 @@ async fn deleted_files_are_fetched_again() {
     let node = site.builder().start().await;
     assert_eq!(site.assert_exact(&node).await, 0);
     committed(&node).await;
-    assert_eq!(site.assert_exact(&node).await, LENGTHS.len());
+    assert_eq!(site.assert_exact(&node).await, LENGTHS.len(), "{}", node.stderr());
     assert!(node.stop().await.success());
 
     // Nothing is open or in memory yet when the files go.

@@ -126,7 +126,7 @@ async fn the_commands_purge_list_and_prewarm() {
     let (code, text) = command(&["purge", "--tag", "t", "--dry-run"]).await;
     assert_eq!((code, &*text), (Some(0), "2 objects, 6 bytes would be purged\n"));
     let (code, text) = command(&["purge", &origin.url("/a")]).await;
-    assert_eq!((code, &*text), (Some(0), "1 objects, 3 bytes purged\n"));
+    assert_eq!((code, &*text), (Some(0), "1 object, 3 bytes purged\n"));
     assert_eq!(command(&["entries", "--tag", "t", "--json"]).await.1.lines().count(), 1);
     let (code, text) = command(&["purge", "--expression", "hots == 1"]).await;
     assert_eq!(code, Some(1));

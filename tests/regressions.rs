@@ -2,10 +2,18 @@
 
 #[path = "regressions/asterisk_as_path.rs"]
 mod asterisk_as_path;
+#[path = "regressions/authorized_answer_ends_sharing.rs"]
+mod authorized_answer_ends_sharing;
+#[path = "regressions/bad_request_takes_the_object.rs"]
+mod bad_request_takes_the_object;
+#[path = "regressions/chunked_part_is_short.rs"]
+mod chunked_part_is_short;
 #[path = "regressions/connect_with_content.rs"]
 mod connect_with_content;
 #[path = "regressions/delete_during_a_fill.rs"]
 mod delete_during_a_fill;
+#[path = "regressions/door_refusal_reaches_a_site.rs"]
+mod door_refusal_reaches_a_site;
 #[path = "regressions/head_with_unkeyed_fields.rs"]
 mod head_with_unkeyed_fields;
 #[path = "regressions/head_without_body.rs"]
@@ -22,6 +30,12 @@ mod not_modified_with_private_fields;
 mod post_with_unkeyed_fields;
 #[path = "regressions/private_not_modified_is_shared.rs"]
 mod private_not_modified_is_shared;
+#[path = "regressions/private_piece_cuts_others.rs"]
+mod private_piece_cuts_others;
+#[path = "regressions/redirected_object_as_the_sites.rs"]
+mod redirected_object_as_the_sites;
+#[path = "regressions/refused_range_ends_pieces.rs"]
+mod refused_range_ends_pieces;
 #[path = "regressions/refused_range_is_stored.rs"]
 mod refused_range_is_stored;
 #[path = "regressions/rule_dot_segments.rs"]
@@ -38,6 +52,10 @@ mod session_output_is_bounded;
 mod session_secrets_in_memory;
 #[path = "regressions/site_encoded_dot_segments.rs"]
 mod site_encoded_dot_segments;
+#[path = "regressions/site_listener_after_reload.rs"]
+mod site_listener_after_reload;
+#[path = "regressions/site_object_behind_a_proxy.rs"]
+mod site_object_behind_a_proxy;
 #[path = "regressions/site_object_by_other_doors.rs"]
 mod site_object_by_other_doors;
 #[path = "regressions/underscored_fields.rs"]

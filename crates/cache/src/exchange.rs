@@ -24,12 +24,13 @@ mod variants;
 
 use std::sync::Arc;
 
+use http::header::AUTHORIZATION;
 use http::{HeaderMap, Method, StatusCode};
 use protocols::http::cache_control::{Directive, RequestControl};
 use store::{Access, Decision, Entry, Key};
 
 pub(crate) use self::pieces::Wanting;
-pub(crate) use self::unstorable::Unstorables;
+pub(crate) use self::unstorable::{Askers, Unstorables};
 pub(crate) use self::variants::{Selecting, Variants};
 use crate::answer::Provenance;
 use crate::fill::{Denied, Given, Response};
@@ -222,6 +223,12 @@ impl Cache {
         why: &'static str,
     ) -> Result<Answer, Setback> {
         let now = self.inner.clock.now();
+        // Others must not wait for what will not answer them.
+        if exchange.headers.contains_key(AUTHORIZATION)
+            && self.inner.unstorables.has(key, Askers::Authorized, now)
+        {
+            return Err(Setback::Pass("authorization"));
+        }
         let accept = |entry: &Entry<Http>| {
             entry.head.variants.is_some()
                 || matches!(exchange.judge(entry, control, now), Some(Reuse::Fresh(_)))
@@ -235,20 +242,26 @@ impl Cache {
                 let provenance = answering::found(&entry, "fresh");
                 self.deliver(&entry, exchange, provenance).await
             }
-            Access::Flying(_) if self.inner.unstorables.has(&key, now) => Err(Setback::Pass("not_storable")),
+            Access::Flying(_) if self.inner.unstorables.has(key, Askers::All, now) => {
+                Err(Setback::Pass("not_storable"))
+            }
             Access::Flying(flight) => match flight.decided().await {
                 Decision::Entry(entry) if exchange.may_share(&entry) => {
                     let provenance = answering::collapsed(&entry, why);
                     self.deliver(&entry, exchange, provenance).await
                 }
                 Decision::Entry(_) => Err(Setback::Again("other_variant")),
+                // It was refused to whoever asked, who may have come by another door.
+                Decision::Refused(refusal) if refusal.kind == Kind::OriginForbidden => {
+                    Err(Setback::Again("refused_to_another"))
+                }
                 Decision::Refused(refusal) => Err(denied(Denied { refusal, unstored: None })),
                 Decision::Abandoned => Err(Setback::Again("abandoned")),
             },
             Access::Claimed(claim) => {
                 let first = self.first_pieces(exchange);
                 // An object whose parts cannot be kept is not asked for twice for each of them.
-                if first.is_some() && self.inner.unstorables.has(&key, now) {
+                if first.is_some() && self.inner.unstorables.has(key, Askers::All, now) {
                     return Err(Setback::Pass("range_not_storable"));
                 }
                 let verdict = fill::start(&self.inner, claim, exchange, first).map_err(Setback::Final)?;

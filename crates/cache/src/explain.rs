@@ -16,6 +16,7 @@ use serde::Serialize;
 use store::{Body, BodyState, Entry, Key};
 
 pub(crate) use self::answers::{Answers, Watched};
+use crate::exchange::Askers;
 use crate::fill::Asking;
 use crate::policy::{self, Demand, Freshness, Reuse, Stored, Traffic, Unstorable, ValidateBecause, decide};
 use crate::{Cache, Head, Http, Rule, Target, Timestamp};
@@ -242,7 +243,8 @@ impl Cache {
             if control.has(Directive::OnlyIfCached) {
                 return verdict("unavailable", "only_if_cached");
             }
-            if self.inner.unstorables.has(&subject.target.key, now) {
+            let is_known = |askers| self.inner.unstorables.has(subject.target.key, askers, now);
+            if Askers::with(subject.headers).iter().copied().any(is_known) {
                 return verdict("bypass", "not_storable");
             }
             return verdict("miss", "absent");

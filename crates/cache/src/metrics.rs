@@ -61,6 +61,7 @@ pub(crate) struct Metrics {
     pub(crate) scheduled: Gauge,
     pub(crate) filling: Gauge,
     pub(crate) pins: Gauge,
+    pub(crate) tags_dropped: Counter,
     pub(crate) bypasses: Gauge,
     pub(crate) bypasses_waiting: Gauge,
 }
@@ -115,6 +116,11 @@ impl Metrics {
         );
         registry.register("standpipe_fills_filling", "Fills now writing", it.filling.clone());
         registry.register("standpipe_pins", "Promises that objects are not evicted", it.pins.clone());
+        registry.register(
+            "standpipe_tags_dropped",
+            "Tags of answers that are not kept because there are too many or they are too long",
+            it.tags_dropped.clone(),
+        );
         registry.register("standpipe_bypasses", "Objects now streamed past the store", it.bypasses.clone());
         registry.register(
             "standpipe_bypasses_waiting",

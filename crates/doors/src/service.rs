@@ -172,7 +172,7 @@ impl Shared {
         let takes = match route {
             Route::Site(..) | Route::Proxy => Takes::Content(asking.peer),
             Route::Connect => Takes::Tunnels,
-            Route::Fetch | Route::Operators(_) => Takes::Declared,
+            Route::Fetch | Route::Operators(_) | Route::Nowhere => Takes::Declared,
         };
         if let Err(refusal) = self.strictness.check(head, attached, takes) {
             return Some(self.refuse_and_close(&refusal, head, door));
@@ -190,6 +190,7 @@ impl Shared {
             return Some(self.responder.refuse(&refusal, &head.headers, door));
         }
         match route {
+            Route::Nowhere => Some(self.responder.refuse(&Refusal::no_site(), &head.headers, door)),
             _ if is_purge(head) => None,
             Route::Fetch => self.fetch.answer_now(head),
             Route::Site(plan, place) => self.site.answer_now(head, plan, *place, route::asked_host(head)),

@@ -14,12 +14,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{
-    CONTENT_RANGE, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE,
-    SET_COOKIE,
+    CONTENT_LENGTH, CONTENT_RANGE, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE,
+    RANGE, SET_COOKIE,
 };
 use http::{HeaderMap, HeaderName, Method, StatusCode};
 use protocols::http::conditional::Validators;
 use protocols::http::range::ContentRange;
+use protocols::http::tags::Tags;
 use protocols::http::vary::{Nominated, Vary};
 use store::{Access, BodySpec, BodyState, Claim, Entry, PartialSpec};
 use tokio::sync::oneshot;
@@ -130,7 +131,7 @@ impl Job {
             Ok(Answered::New(response)) if response.answer.status == StatusCode::PARTIAL_CONTENT => {
                 match self.part(&response) {
                     Some((range, total)) if range == (0..total) => {
-                        self.judge(claim, as_whole(response)).await;
+                        self.judge(claim, as_whole(response, total)).await;
                     }
                     part => self.judge_part(claim, response, part).await,
                 }
@@ -268,10 +269,9 @@ impl Job {
     }
 
     /// A final answer stands in place of the stored object, even when it may not be stored itself (RFC 9111 section 4.3.3);
-    /// an origin in trouble says nothing about the object.
+    /// an origin in trouble, or one that does not take this client's request, says nothing about the object.
     fn supersede(&self, claim: &Claim<Http>, why: policy::Unstorable, status: StatusCode) {
-        let is_trouble = status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS;
-        if is_trouble || !why.is_said_by_the_answer() {
+        if status.is_server_error() || is_about_the_request(status) || !why.is_said_by_the_answer() {
             return;
         }
         if let Some(before) = claim.previous().or(claim.partial()) {
@@ -325,6 +325,7 @@ impl Job {
                 return;
             }
         };
+        self.count_tags(&headers);
         let fields = fields::stored(&headers, &storable.excluded);
         let own = self.own(&headers, &storable.excluded);
         let wish = self.wish(Some(&storable.freshness));
@@ -385,6 +386,7 @@ impl Job {
             Ok(length) => BodySpec { length, promised: promised(headers) },
             Err(error) => return self.refuse(claim, error, None),
         };
+        self.count_tags(headers);
         let fields = fields::stored(headers, &storable.excluded);
         let own = self.own(headers, &storable.excluded);
         let wish = self.wish(Some(&storable.freshness));
@@ -424,6 +426,15 @@ impl Job {
         policy::may_store(asked, answered, &self.rule.policy, self.rule.overrides(status, headers))
     }
 
+    /// Tags beyond the limits cannot be purged by: whoever runs the origin should know.
+    fn count_tags(&self, headers: &HeaderMap) {
+        let dropped = Tags::from_headers(headers).dropped;
+        if dropped > 0 {
+            self.inner.metrics.tags_dropped.inc_by(dropped as u64);
+            tracing::info!(name = %self.target.name, dropped, "the answer has more or longer tags than are kept");
+        }
+    }
+
     /// Which requests the object answers. Where a URL has variants, one that answers all is a variant as well.
     fn selecting(&self, claim: &Claim<Http>, headers: &HeaderMap) -> Option<Selecting> {
         let of_url = self.target.key;
@@ -446,8 +457,8 @@ impl Job {
     fn refuse(self, claim: Claim<Http>, error: Error, unstored: Option<Box<Response>>) {
         tracing::debug!(name = %self.target.name, %error, "nothing to store");
         let refusal = Refusal::new(error);
-        if matches!(refusal.kind, Kind::NotStorable(_)) {
-            self.inner.unstorables.remember(claim.key(), self.inner.clock.now());
+        if let Kind::NotStorable(why) = refusal.kind {
+            self.inner.unstorables.remember(claim.key(), why, self.inner.clock.now());
         }
         self.inner.metrics.ended(FillResult::Refused);
         claim.refuse(Arc::clone(&refusal));
@@ -455,15 +466,21 @@ impl Job {
     }
 }
 
-fn not_storable(why: policy::Unstorable) -> Error {
+pub(super) fn not_storable(why: policy::Unstorable) -> Error {
     Error::new(Kind::NotStorable(why), "The answer of the origin may not be stored.")
 }
 
-/// A part that is all of the object is the object (RFC 9111 section 3.3).
-fn as_whole(mut response: Response) -> Response {
+/// A part that is all of the object is the object (RFC 9111 section 3.3): so long, and no shorter.
+fn as_whole(mut response: Response, total: u64) -> Response {
     response.answer.status = StatusCode::OK;
     response.answer.headers.remove(CONTENT_RANGE);
+    response.answer.headers.insert(CONTENT_LENGTH, total.into());
     response
+}
+
+/// Statuses of what is wrong with how one client asks (RFC 9110 section 15.5).
+fn is_about_the_request(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 400 | 405..=408 | 411..=417 | 421 | 422 | 425 | 426 | 428 | 429 | 431)
 }
 
 /// Statuses without content.

@@ -20,6 +20,7 @@ use crate::fill::{
     promised,
 };
 use crate::head::{Head, Terms, Wish};
+use crate::metrics::Counted;
 use crate::payload::Direct;
 use crate::policy::{self, Storable, fields};
 use crate::{Answer, Cache, Error, OriginRequest, Outcome, Payload, Purpose, RequestBody, Source};
@@ -28,6 +29,7 @@ use crate::{Answer, Cache, Error, OriginRequest, Outcome, Payload, Purpose, Requ
 struct Ticket {
     live: LiveFill,
     turn: Turn,
+    counted: Counted,
 }
 
 /// The client's fields that may reach the origin where the answer may be shared.
@@ -89,7 +91,8 @@ impl Cache {
 
     async fn ticket(&self) -> Result<Ticket, Error> {
         let live = self.inner.live.enter().ok_or_else(draining)?;
-        Ok(Ticket { live, turn: self.inner.bypass_turns.take().await? })
+        let turn = self.inner.bypass_turns.take().await?;
+        Ok(Ticket { live, turn, counted: Counted::new(&self.inner.metrics.bypasses) })
     }
 
     /// Whether the answer may be given to later GETs.
@@ -200,10 +203,10 @@ fn passed(
             (origin_status, Payload::silent(Some(0), Source::Origin))
         }
         Verdict::Proceed => {
-            let Ticket { live, turn } = ticket;
+            let Ticket { live, turn, counted } = ticket;
             let stopped = Box::pin(async move {
                 live.stopped().await;
-                drop(turn);
+                drop((turn, counted));
             });
             (origin_status, Payload::direct(Direct { body: response.answer.body, stopped }, length))
         }

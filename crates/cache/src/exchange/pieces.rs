@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::header::{IF_RANGE, RANGE};
+use http::header::{AUTHORIZATION, IF_RANGE, RANGE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use protocols::http::range::{RangeSet, RangeSpec};
 use store::{Body, BodyReader, Chunk, Entry, Failure, PieceClaim, Ranged};
@@ -232,6 +232,10 @@ impl Fetcher {
             Err(unfit) => return Err(self.changed(&unfit.into_error().detail)),
         }
         if let Some(why) = self.forbidden(&answer.headers) {
+            // What one client may not share is no reason to cut the others off.
+            if self.asking.request.headers.contains_key(AUTHORIZATION) {
+                return Err(fill::not_storable(why));
+            }
             return Err(self.changed(&format!("it may not be stored any more ({})", why.as_str())));
         }
         self.take(answer.body, range.start, run).await

@@ -75,12 +75,13 @@ impl Response {
         (fields, freshness)
     }
 
-    /// Only of what does not depend on the request: ours is like nobody else's.
+    /// Only of what does not depend on the request, for ours is like nobody else's, and stands at the URL itself: others get
+    /// the redirect, and nobody gets one origin's object as another's.
     fn freshness(&self, asking: &Asking, headers: &HeaderMap) -> Option<Freshness> {
-        if headers.contains_key(VARY) {
+        let OriginRequest { method, url, headers: fields, .. } = &asking.request;
+        if headers.contains_key(VARY) || self.answer.url != *url {
             return None;
         }
-        let OriginRequest { method, url, headers: fields, .. } = &asking.request;
         let asked = policy::Asked { method, url, headers: fields };
         let answered = policy::Answered { status: StatusCode::OK, headers, at: self.answered_at };
         let overrides = Overrides { set_cookie: SetCookie::Strip, ..Overrides::default() };

@@ -383,3 +383,34 @@ async fn an_exchange_survives_a_restart() {
     }
     assert_eq!(bed.origin.count(), 2);
 }
+
+#[tokio::test]
+async fn tags_beyond_the_limit_are_counted() {
+    let bed = Bed::new();
+    let tags: Vec<_> = (0..70).map(|number| format!("t{number}")).collect();
+    bed.origin.then(fresh(b"tagged").field("cache-tag", &tags.join(",")));
+    bed.exchange(get()).await;
+    assert_eq!(bed.metric("standpipe_tags_dropped_total"), 6);
+}
+
+#[tokio::test]
+async fn what_passes_by_the_store_is_counted_while_it_does() {
+    let bed = Bed::new();
+    let (reply, sender) = Reply::live();
+    bed.origin.then(reply.field("cache-control", "no-store"));
+    sender.send(Ok("a".into())).expect("taken");
+    let asked = get();
+    let manners = Manners::default();
+    let exchange = Exchange {
+        target: &target(asked.url),
+        method: &asked.method,
+        headers: &asked.headers,
+        rule: &asked.rule,
+        manners,
+        hasher: &hasher(),
+    };
+    let answer = bed.cache.exchange(exchange, None).await.expect("an answer");
+    assert_eq!(bed.metric("standpipe_bypasses"), 1);
+    drop(answer);
+    assert_eq!(bed.metric("standpipe_bypasses"), 0);
+}

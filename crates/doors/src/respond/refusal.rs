@@ -65,8 +65,16 @@ impl Refusal {
     pub fn no_route() -> Self {
         Self::not_found(
             "no_route",
-            "nothing answers this path; there are /api/v1/fetch?url=…, /https://host/path, /api/v1/status/, \
-             /api/v1/health/, /metrics, and what /api/v1/openapi.json describes",
+            "nothing answers this path; there are /api/v1/fetch?url=…, /https://host/path, /r/NAME/path of a site that \
+             is configured, /api/v1/status/, /api/v1/health/, /metrics, and what /api/v1/openapi.json describes",
+        )
+    }
+
+    /// 404 on the listener of a site that is not configured any more.
+    pub fn no_site() -> Self {
+        Self::not_found(
+            "no_site",
+            "the site of this address is not configured any more; the next start of the server no longer listens here",
         )
     }
 

@@ -2,7 +2,7 @@
 //!
 //! | the request | its door |
 //! |---|---|
-//! | on a site's own listener | that site |
+//! | on a site's own listener | that site; none, when a reload has taken the site away |
 //! | CONNECT | tunnels |
 //! | for a site's host | that site |
 //! | HTTP/1 in absolute form, for another host than ours | forward proxy |
@@ -34,14 +34,19 @@ pub(super) enum Route {
     Site(Guard<Arc<Plan>>, Place),
     Proxy,
     Connect,
+    /// The listener's site is not configured any more.
+    Nowhere,
 }
 
 impl Route {
     /// Where the request goes; `hosts` are further names of ours.
     pub(super) fn find(head: &Head, peer: &Peer, plans: &Plans, hosts: &[Box<str>]) -> Self {
         let plan = plans.load();
-        if let Some(place) = peer.entrance.site.as_deref().and_then(|name| plan.by_name(name)) {
-            return Self::Site(plan, place);
+        if let Some(name) = peer.entrance.site.as_deref() {
+            return match plan.by_name(name) {
+                Some(place) => Self::Site(plan, place),
+                None => Self::Nowhere,
+            };
         }
         if head.method == Method::CONNECT {
             return Self::Connect;
@@ -65,7 +70,7 @@ impl Route {
         match self {
             Self::Fetch => FETCH,
             Self::Operators(door) => door,
-            Self::Site(..) => site::DOOR,
+            Self::Site(..) | Self::Nowhere => site::DOOR,
             Self::Proxy => proxy::DOOR,
             Self::Connect => proxy::CONNECT,
         }

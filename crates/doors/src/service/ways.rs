@@ -53,7 +53,7 @@ impl Shared {
                 let interim = interim(asking);
                 with_interims(asking.peer, self.proxy.answer(head, body, interim)).await
             }
-            Route::Operators(_) | Route::Connect => self.answer_operator(asking, body).await,
+            Route::Operators(_) | Route::Connect | Route::Nowhere => self.answer_operator(asking, body).await,
         };
         unanswered.answered();
         reply
@@ -69,7 +69,7 @@ impl Shared {
             Route::Fetch => return self.fetch.asked(head),
             Route::Site(plan, place) => self.site.resolve(head, plan, *place, asked_host(head))?,
             Route::Proxy => self.proxy.resolve(head)?,
-            Route::Operators(_) | Route::Connect => return Err(Refusal::no_route()),
+            Route::Operators(_) | Route::Connect | Route::Nowhere => return Err(Refusal::no_route()),
         };
         Ok(Arc::clone(&resolved.target))
     }

@@ -145,13 +145,13 @@ impl Shared {
         Ok(Way { target, proxy, addresses })
     }
 
-    /// What lies behind a proxy, only the proxy knows.
+    /// What a name leads to behind a proxy, only the proxy knows.
     fn reach(&self, way: &Way<'_>, stream: &TcpStream) -> Reach {
         let Endpoint { host, port } = way.target;
         Reach(match (way.proxy, stream.peer_addr()) {
-            (None, Ok(address)) => self.guard.reach(host, *port, address.ip()),
+            (None, Ok(address)) => self.guard.reach(host, *port, Some(address.ip())),
             (None, Err(_)) => NamedBy::Operator,
-            (Some(_), _) => NamedBy::Client,
+            (Some(_), _) => self.guard.reach(host, *port, None),
         })
     }
 

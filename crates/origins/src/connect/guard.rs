@@ -68,11 +68,11 @@ impl Guard {
         self
     }
 
-    /// Who must name a host for this address of it to be reached.
-    pub(crate) fn reach(&self, host: &str, port: u16, address: IpAddr) -> NamedBy {
+    /// Who must name a host for it to be reached, at this address if it is known.
+    pub(crate) fn reach(&self, host: &str, port: u16, address: Option<IpAddr>) -> NamedBy {
         let clients = Self { rules: Arc::clone(&self.rules), named_by: NamedBy::Client };
-        let is_open =
-            clients.check_host(host, port).is_ok() && clients.check_address(host, port, address).is_ok();
+        let is_open = clients.check_host(host, port).is_ok()
+            && address.is_none_or(|address| clients.check_address(host, port, address).is_ok());
         if is_open { NamedBy::Client } else { NamedBy::Operator }
     }
 

@@ -6,6 +6,7 @@
 //! other objects away. It deliberately counts exchanges, not connections: over HTTP/2 many share one.
 
 use std::collections::HashMap;
+use std::pin::pin;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -136,10 +137,11 @@ impl Limits {
         let _queued = Live::count(&self.metrics.queue);
         let limit = self.settings.queue_timeout;
         let queued = async {
+            // One future: who gave it up would lose its place in the queue.
+            let mut place = pin!(turns.acquire_owned());
             loop {
                 self.lend_on(endpoint);
-                let place = tokio::time::timeout(LENT_AFTER, Arc::clone(&turns).acquire_owned()).await;
-                if let Ok(place) = place {
+                if let Ok(place) = tokio::time::timeout(LENT_AFTER, &mut place).await {
                     return place;
                 }
             }
@@ -245,6 +247,21 @@ mod tests {
         );
         drop(other);
         assert!(limits.acquire(&here).await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_longest_comes_first() {
+        let limits = limits(settings(1, 9));
+        let here = Endpoint::new("a", 80);
+        let running = limits.acquire(&here).await.expect("first");
+        let waits = |limits: Arc<Limits>, here| tokio::spawn(async move { limits.acquire(&here).await });
+        let first = waits(Arc::clone(&limits), here.clone());
+        tokio::time::sleep(LENT_AFTER / 2).await;
+        let second = waits(Arc::clone(&limits), here.clone());
+        tokio::time::sleep(LENT_AFTER * 3 / 4).await;
+        drop(running);
+        let _place = first.await.expect("no panic").expect("its turn");
+        assert!(!second.is_finished());
     }
 
     #[tokio::test]

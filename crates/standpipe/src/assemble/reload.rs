@@ -114,15 +114,35 @@ fn changes(old: &Raw, new: &Raw) -> String {
         let waits = if RELOADED.contains(&key.name) { "" } else { " (at the next start)" };
         changes.push(format!("{}: {} -> {}{waits}", key.name, shown(&before.texts), shown(&after.texts)));
     }
-    let (before, after) = (config::table_texts(old), config::table_texts(new));
-    let named = |text: &str| text.lines().take(3).collect::<Vec<_>>().join(" ");
-    changes.extend(
-        after.iter().filter(|table| !before.contains(table)).map(|table| format!("+ {}", named(table))),
-    );
-    changes.extend(
-        before.iter().filter(|table| !after.contains(table)).map(|table| format!("- {}", named(table))),
-    );
+    changes.extend(table_changes(&config::table_texts(old), &config::table_texts(new)));
     if changes.is_empty() { "nothing has changed".to_owned() } else { changes.join("; ") }
+}
+
+/// Tables that came and went, whole: what is changed in one shows where the two differ.
+fn table_changes(before: &[String], after: &[String]) -> Vec<String> {
+    let lacks = |tables: &[String], table: &str| !tables.iter().any(|one| one == table);
+    let came =
+        after.iter().filter(|table| lacks(before, table)).map(|table| format!("+ {}", one_line(table)));
+    let went =
+        before.iter().filter(|table| lacks(after, table)).map(|table| format!("- {}", one_line(table)));
+    let changes: Vec<_> = came.chain(went).collect();
+    if changes.is_empty() && before != after {
+        return vec!["tables stand in another order".to_owned()];
+    }
+    changes
+}
+
+/// A table in one line. Nothing is bound or closed while the server runs, so what names an address to listen on says so.
+fn one_line(table: &str) -> String {
+    let line = table.lines().collect::<Vec<_>>().join(" ");
+    let waits = if table.starts_with("[[listener]]") {
+        " (at the next start)"
+    } else if table.lines().any(|line| line.starts_with("listen = ")) {
+        " (its `listen` at the next start)"
+    } else {
+        ""
+    };
+    format!("{line}{waits}")
 }
 
 fn shown(texts: &[String]) -> String {
@@ -153,5 +173,23 @@ mod tests {
              + [[site]] name = \"b\" origin = [\"http://a\"]; - [[site]] name = \"a\" origin = [\"http://a\"]"
         );
         assert_eq!(changes(&old, &old), "nothing has changed");
+    }
+
+    #[test]
+    fn a_changed_table_shows_all_of_it_and_a_moved_one_is_no_change() {
+        let rule = |name: &str, ttl: &str| {
+            format!(
+                "[[rule]]\nname = \"{name}\"\npath = \"/a\"\nttl = \"{ttl}\"\n[[rule.case]]\nstatus = \"404\"\nttl = \"1s\"\n"
+            )
+        };
+        let site = "[[site]]\nname = \"a\"\norigin = \"http://a\"\nlisten = \":9000\"\n";
+        let (one, two) = (rule("one", "1h"), rule("two", "1h"));
+        let old = raw(&format!("{one}{two}"));
+        assert_eq!(changes(&old, &raw(&format!("\n\n{one}{two}"))), "nothing has changed");
+        assert_eq!(changes(&old, &raw(&format!("{two}{one}"))), "tables stand in another order");
+        let changed = changes(&old, &raw(&format!("{one}{}", rule("two", "2h"))));
+        assert!(changed.contains("ttl = \"2h\"") && changed.contains("ttl = \"1h\""), "{changed}");
+        let listening = changes(&old, &raw(&format!("{one}{two}{site}")));
+        assert!(listening.ends_with("(its `listen` at the next start)"), "{listening}");
     }
 }

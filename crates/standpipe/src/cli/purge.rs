@@ -41,7 +41,9 @@ pub(super) async fn run(arguments: &ArgMatches, server: &Server) -> Result<Strin
 fn line(answer: &Value, what: &str, status: StatusCode) -> String {
     let number = |member: &str| answer.get(member).and_then(Value::as_u64).unwrap_or_default();
     let goes_on = if status == StatusCode::ACCEPTED { " so far; the server goes on" } else { "" };
-    format!("{} objects, {} bytes {what}{goes_on}\n", number("entries"), number("bytes"))
+    let entries = number("entries");
+    let objects = if entries == 1 { "object" } else { "objects" };
+    format!("{entries} {objects}, {} bytes {what}{goes_on}\n", number("bytes"))
 }
 
 #[cfg(test)]

@@ -29,9 +29,10 @@ Sizes have a unit, decimal (`kB`, `MB`, `GB`, `TB`) or binary (`KiB`, `MiB`, `Gi
 const TABLES: &str = "
 # Tables
 
-These may stand in the file any number of times, and only there. Sites, rules, access rules, users of the proxy and
-certificates are read again on SIGHUP and by `POST /api/v1/reload`; what changed is logged, and when anything is wrong all stays
-as it was. Other keys take effect at the next start.
+These may stand in the file any number of times, and only there. Sites, rules, access rules, users of the proxy, certificates
+and `[policy]` are read again on SIGHUP and by `POST /api/v1/reload`; what changed is logged, and when anything is wrong all
+stays as it was. Other keys take effect at the next start, as do addresses to listen on: `[[listener]]` tables and `listen` of
+a site.
 ";
 
 /// The whole page.

@@ -23,30 +23,32 @@ pub(crate) fn effective(config: &Config) -> String {
     }
     for table in &config.raw.tables {
         shown.push('\n');
-        shown.push_str(&table_text(table));
+        shown.push_str(&table_text(table, &placed));
     }
     shown
 }
 
-/// Every table as text, without its place.
+/// Every table as text, without places: moving it in the file does not change it.
 pub(crate) fn table_texts(raw: &Raw) -> Vec<String> {
-    raw.tables.iter().map(|table| members(table, &format!("[[{}]]", table.kind.name))).collect()
+    let head = |table: &RawTable| format!("[[{}]]", table.kind.name);
+    raw.tables.iter().map(|table| table_text(table, &head)).collect()
+}
+
+/// The head of a table with the place where it stands.
+fn placed(table: &RawTable) -> String {
+    let head = format!("[[{}]]", table.kind.name);
+    format!("{head:COLUMN$} # {}", table.place)
 }
 
 /// A table with what was given, and those that belong to it.
-fn table_text(table: &RawTable) -> String {
-    let head = format!("[[{}]]", table.kind.name);
-    members(table, &format!("{head:COLUMN$} # {}", table.place))
-}
-
-fn members(table: &RawTable, head: &str) -> String {
-    let mut shown = format!("{head}\n");
+fn table_text(table: &RawTable, head: &dyn Fn(&RawTable) -> String) -> String {
+    let mut shown = format!("{}\n", head(table));
     for member in table.kind.members {
         if let Some(given) = table.given.get(member.name) {
             shown.push_str(&format!("{} = {}\n", member.name, toml_value(member.shape, &given.texts)));
         }
     }
-    shown.extend(table.below.iter().map(table_text));
+    shown.extend(table.below.iter().map(|below| table_text(below, head)));
     shown
 }
 

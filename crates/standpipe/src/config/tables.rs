@@ -135,9 +135,9 @@ tables! {
         name: SiteName = "name", Needed, r#""docs""#,
             "What it is called: it is found at `/r/NAME/` and named in rules and logs.";
         origins: Vec<OriginUrl> = "origin", Needed, r#""https://docs.example/""#,
-            "Base URL of the origin; what follows the site's prefix is appended to its path as it stands. Of several, the first that can be reached answers.";
+            "Base URL of the origin; what follows the site's prefix is appended to its path as it stands. Of several, the first that can be reached answers, and the first is in the URL under which objects are kept. `origin.allow` need not name it.";
         hosts: Vec<HostWord> = "hosts", Text(""), r#"["docs.lab.example", "*.docs.lab.example"]"#,
-            "Hosts that are this site on every listener.";
+            "Hosts that are this site on every listener that is no other site's own; a port after the host does not count.";
         prefix: Option<String> = "prefix", Text(""), r#""/docs""#,
             "Path below which it is found, in place of `/r/NAME`.";
         host: KeptHost = "host", Text("origin"), r#""keep""#,
