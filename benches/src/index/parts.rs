@@ -4,6 +4,7 @@ use std::hint::black_box;
 use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
@@ -132,18 +133,23 @@ fn purge(directory: &Path) -> Result<(), String> {
     writer.commit();
     for (name, mode) in [("count", Mode::Dry), ("purge", Mode::Hard)] {
         let (begun, affected) = (Instant::now(), Arc::<Affected>::default());
-        // In force when all have been counted; answered when that is on the disk.
-        let watched = Arc::clone(&affected);
-        let entries = writer.reader().usage().entries.min(entries::LABELLED);
+        // In force when the last has been counted; answered when that is on the disk.
+        let (watched, is_answered) = (Arc::clone(&affected), Arc::<AtomicBool>::default());
+        let ends = Arc::clone(&is_answered);
         let in_force = std::thread::spawn(move || {
-            while watched.entries() < entries {
+            let (mut counted, mut at) = (0, Duration::ZERO);
+            while !ends.load(Ordering::Relaxed) {
+                if watched.entries() > counted {
+                    (counted, at) = (watched.entries(), begun.elapsed());
+                }
                 std::thread::sleep(Duration::from_micros(200));
             }
-            begun.elapsed()
+            at
         });
-        block_on(writer.purge(Selector::Label(entries::LABEL), mode, &affected))
-            .map_err(|failure| failure.detail.to_string())?;
+        let purged = block_on(writer.purge(Selector::Label(entries::LABEL), mode, &affected));
         let answered = begun.elapsed();
+        is_answered.store(true, Ordering::Relaxed);
+        purged.map_err(|failure| failure.detail.to_string())?;
         let in_force = in_force.join().map_err(|_| "the watch has failed")?;
         say(&format!("{name}-entries"), affected.entries() as f64);
         say(&format!("{name}-in-force"), in_force.as_secs_f64());
