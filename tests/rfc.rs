@@ -31,6 +31,8 @@ mod stale;
 mod storing;
 #[path = "rfc/targeted.rs"]
 mod targeted;
+#[path = "rfc/unkeyed.rs"]
+mod unkeyed;
 #[path = "rfc/validation.rs"]
 mod validation;
 #[path = "rfc/vary.rs"]

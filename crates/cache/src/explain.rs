@@ -360,6 +360,5 @@ fn arithmetic(head: &Head, manner: Manner<'_>, now: Timestamp) -> Arithmetic {
 fn may_store(subject: Subject<'_>, answered: policy::Answered<'_>) -> Result<(), Unstorable> {
     let Manner::Exchange(rule) = subject.manner else { return Ok(()) };
     let asked = policy::Asked { method: &Method::GET, url: &subject.target.url, headers: subject.headers };
-    let overrides = rule.overrides(answered.status, answered.headers);
-    policy::may_store(asked, answered, &rule.policy, overrides).map(drop)
+    rule.may_store(asked, answered).map(drop)
 }

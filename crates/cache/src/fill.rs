@@ -22,7 +22,7 @@ use tokio::sync::oneshot;
 
 pub(crate) use live::{Live, LiveFill};
 pub(crate) use opening::{Asking, Response, first_answer, open_unconditionally};
-pub(crate) use resume::{is_in_parts, rest};
+pub(crate) use resume::{is_in_parts, is_so_long, rest};
 pub(crate) use task::{Grower, Growing, declared_length, promised, store_error};
 pub(crate) use transfer::{Cut, Segment, Sink, Transfer};
 pub(crate) use turns::{Limits, Turn, Turns};

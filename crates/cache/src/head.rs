@@ -87,6 +87,14 @@ pub(crate) struct Wish {
     pub(crate) stale_for: Duration,
 }
 
+impl Wish {
+    /// For an object that is wanted from `now` on for its lifetime.
+    pub(crate) fn lasting(freshness: &Freshness, now: Timestamp, stale_for: Duration) -> Self {
+        let lifetime = Duration::from_secs(u64::from(freshness.lifetime));
+        Self { keep_until: now.after(lifetime), stale_for }
+    }
+}
+
 /// How the origin last confirmed an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Confirmation {

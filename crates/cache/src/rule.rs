@@ -9,7 +9,7 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, StatusCode};
 
 use crate::WhenFull;
-use crate::policy::{Overrides, Settings};
+use crate::policy::{Answered, Asked, Overrides, Settings, Storable, Unstorable, may_store};
 
 /// What the operator wants of some exchanges.
 #[derive(Clone, Debug)]
@@ -72,6 +72,11 @@ impl Rule {
     pub fn overrides(&self, status: StatusCode, headers: &HeaderMap) -> &Overrides {
         let case = self.cases.iter().find(|case| case.matches(status, headers));
         case.map_or(&self.overrides, |case| &case.overrides)
+    }
+
+    /// Whether an answer may be stored under this rule, and how.
+    pub(crate) fn may_store(&self, asked: Asked<'_>, answered: Answered<'_>) -> Result<Storable, Unstorable> {
+        may_store(asked, answered, &self.policy, self.overrides(answered.status, answered.headers))
     }
 }
 

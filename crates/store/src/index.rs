@@ -224,10 +224,9 @@ impl<E: Clone, R: Clone> Index<E, R> {
         new: impl FnOnce(&E) -> E,
     ) -> Option<(E, E)> {
         self.change(key, |warm| {
-            let known = warm.entry.as_mut().filter(|known| is(known))?;
-            (warm.flight, warm.state) = (None, State::New);
-            let entry = new(known);
-            Some((std::mem::replace(known, entry.clone()), entry))
+            let swapped = warm.swap(is, new)?;
+            warm.flight = None;
+            Some(swapped)
         })
         .flatten()
     }
@@ -239,13 +238,7 @@ impl<E: Clone, R: Clone> Index<E, R> {
         is: impl Fn(&E) -> bool,
         new: impl FnOnce(&E) -> E,
     ) -> Option<(E, E)> {
-        self.change(key, |warm| {
-            let known = warm.entry.as_mut().filter(|known| is(known))?;
-            warm.state = State::New;
-            let entry = new(known);
-            Some((std::mem::replace(known, entry.clone()), entry))
-        })
-        .flatten()
+        self.change(key, |warm| warm.swap(is, new)).flatten()
     }
 
     /// Puts `previous` in place of the entry, if there is one that `is` accepts; a flight goes on. Returns the old

@@ -31,7 +31,7 @@ use super::{Exchange, Selecting, is_trouble};
 use crate::cache::Inner;
 use crate::fill::{
     Asking, Denied, Given, Grower, Growing, LiveFill, Response, Segment, Verdict, declared_length, draining,
-    is_in_parts, promised, store_error,
+    is_in_parts, is_so_long, promised, store_error,
 };
 use crate::head::{Answered as Answer, Head, Terms, Wish};
 use crate::metrics::{Counted, FillResult};
@@ -118,7 +118,7 @@ impl Job {
             Err(error) => return self.refuse(claim, error, None),
         };
         let basis = claim.previous().or(claim.partial()).filter(|entry| self.is_basis(entry)).cloned();
-        let has_stand_in = claim.previous().is_some_and(|entry| self.may_stand_in(entry));
+        let has_stand_in = self.has_stand_in(&claim);
         let answered = self.live.unless_stopped(self.open(basis.as_ref())).await;
         drop(scheduled);
         match answered {
@@ -150,10 +150,12 @@ impl Job {
     }
 
     /// Whether what is stored could answer in place of an origin in trouble: each waiter decides for itself.
-    fn may_stand_in(&self, entry: &Entry<Http>) -> bool {
-        entry.head.answers(self.target.key, &self.fields)
-            && entry.head.freshness.is_some()
-            && entry.body.state() == BodyState::Complete
+    fn has_stand_in(&self, claim: &Claim<Http>) -> bool {
+        claim.previous().is_some_and(|entry| {
+            entry.head.answers(self.target.key, &self.fields)
+                && entry.head.freshness.is_some()
+                && entry.body.state() == BodyState::Complete
+        })
     }
 
     /// Whether the request can be made conditional on this object.
@@ -258,7 +260,7 @@ impl Job {
     /// What may not be stored goes to the request that asked. Where something is stored that could stand in for it, it must
     /// have begun: an origin that breaks off before its first byte is in trouble.
     async fn judge_unstorable(self, claim: Claim<Http>, mut response: Response, why: policy::Unstorable) {
-        if claim.previous().is_some_and(|entry| self.may_stand_in(entry)) {
+        if self.has_stand_in(&claim) {
             match self.live.unless_stopped(begun(response.answer.body)).await {
                 Ok(body) => response.answer.body = body,
                 Err(error) => return self.refuse(claim, error, None),
@@ -365,9 +367,7 @@ impl Job {
         let range = first..last.checked_add(1)?;
         let is_asked =
             range.start == asked.start && range.end == asked.end.min(total) && !is_in_parts(headers);
-        let length = declared_length(headers).ok()?;
-        let has_length = length.is_none_or(|length| length == range.end - range.start);
-        (is_asked && has_length).then_some((range, total))
+        (is_asked && is_so_long(headers, range.end - range.start)).then_some((range, total))
     }
 
     /// Puts the object in its home and lets it grow.
@@ -423,7 +423,7 @@ impl Job {
         let OriginRequest { method, url, headers: asked, .. } = &self.asking.request;
         let asked = policy::Asked { method, url, headers: asked };
         let answered = policy::Answered { status, headers, at };
-        policy::may_store(asked, answered, &self.rule.policy, self.rule.overrides(status, headers))
+        self.rule.may_store(asked, answered)
     }
 
     /// Tags beyond the limits cannot be purged by: whoever runs the origin should know.
@@ -447,10 +447,10 @@ impl Job {
 
     /// An object is kept while it may be used, and a while longer when it can be validated.
     fn wish(&self, freshness: Option<&Freshness>) -> Wish {
-        let seconds = |seconds: u32| Duration::from_secs(u64::from(seconds));
-        let lifetime = freshness.map_or(Duration::ZERO, |freshness| seconds(freshness.lifetime));
-        let stale_for = self.rule.policy.stale_on_error.max(WORTH_VALIDATING);
-        Wish { keep_until: self.inner.clock.now().after(lifetime), stale_for }
+        let (now, stale_for) =
+            (self.inner.clock.now(), self.rule.policy.stale_on_error.max(WORTH_VALIDATING));
+        freshness
+            .map_or(Wish { keep_until: now, stale_for }, |freshness| Wish::lasting(freshness, now, stale_for))
     }
 
     /// An `unstored` answer goes to the request that started the fill; the others who wait make do with the refusal.

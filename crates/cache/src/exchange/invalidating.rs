@@ -70,9 +70,7 @@ impl Cache {
         let asked = policy::Asked { method, url, headers: exchange.headers };
         let after =
             policy::Answered { status: entry.head.status, headers: &merged, at: answered.answered_at };
-        let rule = &exchange.rule;
-        let overrides = rule.overrides(entry.head.status, &merged);
-        let storable = match policy::may_store(asked, after, &rule.policy, overrides) {
+        let storable = match exchange.rule.may_store(asked, after) {
             Ok(storable) => storable,
             // What one client says of its request is no reason to take the object from the others.
             Err(why) => {
@@ -83,9 +81,8 @@ impl Cache {
             }
         };
         let fields = fields::stored(&merged, &storable.excluded);
-        let lifetime = std::time::Duration::from_secs(u64::from(storable.freshness.lifetime));
-        let keep_until = self.inner.clock.now().after(lifetime);
-        let wish = Wish { keep_until, stale_for: rule.policy.stale_on_error };
+        let stale_for = exchange.rule.policy.stale_on_error;
+        let wish = Wish::lasting(&storable.freshness, self.inner.clock.now(), stale_for);
         let head = entry.head.confirmed(answered, fields, Some(storable.freshness), wish);
         self.inner.store.replace_head(&entry, head);
     }

@@ -17,7 +17,7 @@ use super::fill::is_empty;
 use super::{Exchange, answering, unkeyed};
 use crate::fill::{
     Asking, Grower, Growing, LiveFill, Response, Segment, Turn, declared_length, draining, is_in_parts,
-    promised,
+    is_so_long, promised,
 };
 use crate::head::{Head, Terms, Wish};
 use crate::metrics::Counted;
@@ -109,9 +109,7 @@ impl Cache {
         let asked = policy::Asked { method, url, headers };
         let (status, headers) = (response.answer.status, &response.answer.headers);
         let answered = policy::Answered { status, headers, at: response.answered_at };
-        let rule = &exchange.rule;
-        let storable =
-            policy::may_store(asked, answered, &rule.policy, rule.overrides(status, headers)).ok()?;
+        let storable = exchange.rule.may_store(asked, answered).ok()?;
         // Which of several variants a later GET wants does not follow from a POST.
         (!headers.contains_key(http::header::VARY)).then_some(storable)
     }
@@ -132,9 +130,8 @@ impl Cache {
         let headers = &response.answer.headers;
         let spec = BodySpec { length: declared_length(headers)?, promised: promised(headers) };
         let fields = fields::stored(headers, &storable.excluded);
-        let lifetime = std::time::Duration::from_secs(u64::from(storable.freshness.lifetime));
         let stale_for = exchange.rule.policy.stale_on_error;
-        let wish = Wish { keep_until: self.inner.clock.now().after(lifetime), stale_for };
+        let wish = Wish::lasting(&storable.freshness, self.inner.clock.now(), stale_for);
         let terms = Terms { freshness: Some(storable.freshness), selecting: None };
         let head = Head::sent(response.answered(), fields, terms, wish);
         let (entry, fill) = match claim.publish(head, spec).await {
@@ -228,9 +225,8 @@ fn check_part(response: &Response) -> Result<(), Error> {
     let headers = &response.answer.headers;
     let field = headers.get(CONTENT_RANGE).and_then(|value| ContentRange::parse(value.as_bytes()));
     let Some((first, last)) = field.and_then(|field| field.range) else { return Ok(()) };
-    let declared = declared_length(headers)?;
-    let is_other = declared.is_some_and(|length| last.checked_sub(first) != length.checked_sub(1));
-    if response.answer.status != StatusCode::PARTIAL_CONTENT || is_in_parts(headers) || !is_other {
+    let is_part = response.answer.status == StatusCode::PARTIAL_CONTENT && !is_in_parts(headers);
+    if !is_part || is_so_long(headers, last - first + 1) {
         return Ok(());
     }
     let detail = "The origin sent a range of another length than it says.";

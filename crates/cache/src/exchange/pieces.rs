@@ -246,8 +246,7 @@ impl Fetcher {
         let OriginRequest { method, url, headers: asked, .. } = &self.asking.request;
         let asked = policy::Asked { method, url, headers: asked };
         let answered = policy::Answered { status: StatusCode::OK, headers, at: self.inner.clock.now() };
-        let overrides = self.rule.overrides(StatusCode::OK, headers);
-        let why = policy::may_store(asked, answered, &self.rule.policy, overrides).err()?;
+        let why = self.rule.may_store(asked, answered).err()?;
         why.is_prohibition().then_some(why)
     }
 

@@ -158,8 +158,7 @@ pub(crate) fn rest(head: &Head, first: u64, known: Option<u64>, answer: &HeaderM
         return Err(lie("a range that goes beyond the object's end"));
     }
     let length = last - first + 1;
-    let has_length = declared_length(answer).is_ok_and(|declared| declared.is_none_or(|it| it == length));
-    if is_in_parts(answer) || !has_length {
+    if is_in_parts(answer) || !is_so_long(answer, length) {
         return Err(lie("a range of another length than it says"));
     }
     Ok(Rest { total, length })
@@ -170,6 +169,11 @@ fn is_same_part(head: &Head, answer: &HeaderMap) -> bool {
     is_same(head, answer, &ETAG)
         && is_same(head, answer, &CONTENT_ENCODING)
         && (!answer.contains_key(LAST_MODIFIED) || is_same(head, answer, &LAST_MODIFIED))
+}
+
+/// Whether a part declares this length, or none.
+pub(crate) fn is_so_long(answer: &HeaderMap, length: u64) -> bool {
+    declared_length(answer).is_ok_and(|declared| declared.is_none_or(|declared| declared == length))
 }
 
 /// Several ranges with boundaries between them (RFC 9110 section 14.6), which nobody asked for.

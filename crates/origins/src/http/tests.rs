@@ -10,7 +10,7 @@ mod tls;
 mod tunnels;
 
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -20,6 +20,9 @@ use cache::{Kind, Origin as _, OriginBody};
 use http::{HeaderValue, StatusCode};
 use testkit::guarded;
 use testkit::origin::{Origin, Script};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
 
 use super::*;
 
@@ -50,6 +53,22 @@ fn settings() -> Settings {
         idle_timeout: Duration::from_secs(20),
         ..Settings::default()
     }
+}
+
+/// A proxy that answers one CONNECT so; gives its head, and the connection.
+async fn tunnel_proxy(answer: &'static [u8]) -> (SocketAddr, JoinHandle<(String, TcpStream)>) {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
+    let proxy = listener.local_addr().expect("its address");
+    let served = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.expect("a connection");
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(stream.read_u8().await.expect("a head"));
+        }
+        stream.write_all(answer).await.expect("written");
+        (String::from_utf8(head).expect("text"), stream)
+    });
+    (proxy, served)
 }
 
 impl Bench {

@@ -91,6 +91,22 @@ fn site(table: &SiteTable) -> SiteSettings {
     }
 }
 
+/// What is wanted of answers. `[[rule]]` and `[[rule.case]]` say it with the same members, in types of their own.
+macro_rules! wishes {
+    ($table:expr) => {
+        Wishes {
+            ttl: $table.ttl.map(seconds),
+            default_ttl: $table.default_ttl.map(seconds),
+            error_ttls: $table.error_ttl.iter().map(|ttl| ttl.0).collect(),
+            stale_while_revalidate: $table.stale_while_revalidate.map(seconds),
+            stale_if_error: $table.stale_if_error.map(seconds),
+            traffic: traffic($table.bypass),
+            directives: directives($table.ignore_directives),
+            set_cookie: $table.set_cookie.0,
+        }
+    };
+}
+
 fn rule(rule: &At<RuleTable, CaseTable>) -> RuleSettings {
     let At { place, table, below } = rule;
     let forward = table.forward.iter().map(|name| name.0.clone()).collect::<Vec<_>>();
@@ -101,16 +117,7 @@ fn rule(rule: &At<RuleTable, CaseTable>) -> RuleSettings {
         hosts: table.hosts.iter().map(|host| host.0.clone()).collect(),
         paths: table.paths.iter().map(|path| path.0.clone()).collect(),
         methods: table.methods.iter().map(|method| method.0.clone()).collect(),
-        wishes: Wishes {
-            ttl: table.ttl.map(seconds),
-            default_ttl: table.default_ttl.map(seconds),
-            error_ttls: table.error_ttl.iter().map(|ttl| ttl.0).collect(),
-            stale_while_revalidate: table.stale_while_revalidate.map(seconds),
-            stale_if_error: table.stale_if_error.map(seconds),
-            traffic: traffic(table.bypass),
-            directives: directives(table.ignore_directives),
-            set_cookie: table.set_cookie.0,
-        },
+        wishes: wishes!(table),
         cases: below.iter().map(case).collect(),
         ignored_query: table.ignore_query.iter().map(|name| name.0.clone()).collect(),
         forward: (!forward.is_empty()).then_some(forward),
@@ -126,16 +133,7 @@ fn case(table: &CaseTable) -> CaseSettings {
     CaseSettings {
         statuses: table.statuses.iter().map(|statuses| statuses.0).collect(),
         types: table.types.iter().map(|kind| kind.0.clone()).collect(),
-        wishes: Wishes {
-            ttl: table.ttl.map(seconds),
-            default_ttl: table.default_ttl.map(seconds),
-            error_ttls: table.error_ttl.iter().map(|ttl| ttl.0).collect(),
-            stale_while_revalidate: table.stale_while_revalidate.map(seconds),
-            stale_if_error: table.stale_if_error.map(seconds),
-            traffic: traffic(table.bypass),
-            directives: directives(table.ignore_directives),
-            set_cookie: table.set_cookie.0,
-        },
+        wishes: wishes!(table),
     }
 }
 

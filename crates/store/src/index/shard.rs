@@ -56,6 +56,16 @@ pub(super) enum State {
     New,
 }
 
+impl<E: Clone, R> Warm<E, R> {
+    /// Puts what `new` makes of the entry in its place, if there is one that `is` accepts. Returns old and new.
+    pub(super) fn swap(&mut self, is: impl Fn(&E) -> bool, new: impl FnOnce(&E) -> E) -> Option<(E, E)> {
+        let known = self.entry.as_mut().filter(|known| is(known))?;
+        self.state = State::New;
+        let entry = new(known);
+        Some((std::mem::replace(known, entry.clone()), entry))
+    }
+}
+
 impl<E, R> Shard<E, R> {
     pub(super) fn new() -> Self {
         let (table, slots) = (HashTable::new(), Slots::default());

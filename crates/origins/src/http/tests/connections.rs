@@ -3,8 +3,7 @@
 use super::*;
 use crate::ProxySettings;
 use testkit::origin::{BlackHole, Gate, Step};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
+use tokio::io::AsyncReadExt;
 
 const SHORT: Duration = Duration::from_millis(200);
 
@@ -148,17 +147,11 @@ async fn a_proxy_gets_the_whole_url_and_its_own_credentials() {
 
 #[tokio::test]
 async fn https_goes_through_a_tunnel() {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
-    let proxy = listener.local_addr().expect("its address");
+    let (proxy, served) = tunnel_proxy(b"HTTP/1.1 200 Connection established\r\nX: y\r\n\r\n").await;
     let served = tokio::spawn(async move {
-        let (mut stream, _) = listener.accept().await.expect("a connection");
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            head.push(stream.read_u8().await.expect("a head"));
-        }
-        stream.write_all(b"HTTP/1.1 200 Connection established\r\nX: y\r\n\r\n").await.expect("written");
+        let (head, mut stream) = served.await.expect("no panic");
         // TLS begins with a handshake record.
-        (String::from_utf8(head).expect("text"), stream.read_u8().await.expect("TLS"))
+        (head, stream.read_u8().await.expect("TLS"))
     });
     let bench = Bench::with(through(&format!("http://u:p@{proxy}")));
     let error = bench.refusal("https://files.example/").await;

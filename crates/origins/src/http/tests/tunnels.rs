@@ -85,17 +85,9 @@ async fn a_tunnel_holds_a_place_until_it_is_dropped() {
 
 #[tokio::test]
 async fn a_tunnel_goes_through_the_proxy_of_https() {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
-    let proxy = listener.local_addr().expect("its address");
-    let served = tokio::spawn(async move {
-        let (mut stream, _) = listener.accept().await.expect("a connection");
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            head.push(stream.read_u8().await.expect("a head"));
-        }
-        stream.write_all(b"HTTP/1.1 200 OK\r\n\r\nhello").await.expect("written");
-        String::from_utf8(head).expect("text")
-    });
+    let (proxy, served) = tunnel_proxy(b"HTTP/1.1 200 OK\r\n\r\nhello").await;
+    // Its end is that of the tunnel.
+    let served = tokio::spawn(async move { served.await.expect("no panic").0 });
     let pair = ("https_proxy".to_owned(), format!("http://u:p@{proxy}"));
     let proxies = ProxySettings::from_env([pair]).expect("a proxy");
     let bench = Bench::with(Settings { proxies, ..settings() });
